@@ -1,0 +1,59 @@
+"""Every metric, with one line of meaning; ``docs/metrics.md`` is made from this file.
+
+Counters exist from the start at 0 for every label value known here, so a dashboard
+never has to guess whether a missing series means "none" or "not running".
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+_LATENCY_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_FRESHNESS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
+
+def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(name, meaning, labels, registry=REGISTRY)
+
+
+def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    return Gauge(name, meaning, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = _LATENCY_SECONDS) -> Histogram:
+    return Histogram(name, meaning, labels, registry=REGISTRY, buckets=buckets)
+
+
+RECORDS_IN = _counter("groundswell_records_in_total", "Raw records read from a source.", "source")
+BYTES_IN = _counter("groundswell_bytes_in_total", "Bytes of raw records read from a source.", "source")
+POSTS_DECODED = _counter("groundswell_posts_decoded_total", "Posts decoded and validated, after unfolding.")
+RECORDS_SKIPPED = _counter(
+    "groundswell_records_skipped_total", "Records that are no posts (likes, keep-alives, limits).", "reason"
+)
+DEAD_LETTERS = _counter("groundswell_dead_letters_total", "Records sent to the dead letters.", "step", "cause")
+DOCUMENTS_WRITTEN = _counter("groundswell_documents_written_total", "Documents created in the document store.")
+DOCUMENTS_DUPLICATE = _counter(
+    "groundswell_documents_duplicate_total", "Documents that the store already had (a replay or a repeated post)."
+)
+DOCUMENTS_DELETED = _counter("groundswell_documents_deleted_total", "Documents removed because their post was.")
+STORE_RETRIES = _counter("groundswell_retries_total", "Requests or items sent again to a dependency.", "dependency")
+DEPENDENCY_UP = _gauge("groundswell_dependency_up", "1 while the dependency answers, else 0.", "dependency")
+STEP_SECONDS = _histogram("groundswell_step_seconds", "Time one batch spent in a step.", "step")
+FRESHNESS_SECONDS = _histogram(
+    "groundswell_freshness_seconds",
+    "Age of a post (from its own time) when its document was written.",
+    buckets=_FRESHNESS_SECONDS,
+)
+SOURCE_LAG = _gauge("groundswell_source_lag", "Records behind the end of the partition.", "source", "partition")
+OFFSETS_EXPIRED = _counter(
+    "groundswell_offsets_expired_total", "Records skipped because they had expired before they were read.", "partition"
+)
+CREDITS_USED = _gauge("groundswell_credits_used", "Records read and not yet handed to the stores.")
+EPOCH_AGE = _gauge("groundswell_epoch_age_seconds", "Time since the last epoch was closed.")
+RESIDENT_BYTES = _gauge("groundswell_resident_memory_bytes", "Resident memory of the process.")
+MODEL_INFO = _gauge("groundswell_model_info", "1 for the model, version and provider in use.", "model", "version", "provider")
+INFERENCE_ROWS = _counter("groundswell_inference_rows_total", "Texts scored.", "model")
+INFERENCE_ERRORS = _counter("groundswell_inference_errors_total", "Texts that the model could not score.", "model")
+RESTARTS = _gauge("groundswell_restarts", "Times the supervisor has restarted this job since it was started.")

@@ -1,0 +1,191 @@
+"""What flows through the job: raw records, posts, documents and dead letters.
+
+All times are timezone-aware datetimes in UTC. Provenance is always the triple
+``(stream, partition, offset)``: the Kafka topic, partition and offset, or for a
+file its path, 0 and the ordinal of the record, with ``index`` the ordinal of a
+post inside a record that wraps several.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+
+class Origin(NamedTuple):
+    """Where a post came from; two posts never share one."""
+
+    stream: str
+    partition: int
+    offset: int
+    index: int = 0
+
+    @property
+    def key(self) -> str:
+        """The identity of a dead letter, for example ``posts/3/1207`` or ``posts/3/1207/2``."""
+        base = f"{self.stream}/{self.partition}/{self.offset}"
+        return f"{base}/{self.index}" if self.index else base
+
+
+class RawBatch(msgspec.Struct, gc=False):
+    """Consecutive undecoded records of one partition, as a source emits them.
+
+    ``offsets`` and ``values`` run in parallel. ``shape`` is set when the source
+    already knows the decoder (a CSV with a known header); ``replayed`` maps a
+    position in ``values`` to the original :class:`Origin` of a replayed dead letter.
+    """
+
+    stream: str
+    partition: int
+    offsets: list[int]
+    values: list[bytes]
+    shape: str | None = None
+    replayed: dict[int, Origin] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes held by the values."""
+        return sum(map(len, self.values))
+
+
+class Geo(msgspec.Struct, frozen=True, gc=False):
+    """A point in degrees, in the field order of an Elasticsearch ``geo_point``."""
+
+    lat: float
+    lon: float
+
+
+class Post(msgspec.Struct, gc=False, omit_defaults=True):
+    """One post or article, decoded and validated.
+
+    ``hashtags`` are normalised (NFKC, case folded, no ``#``), distinct, in order
+    of appearance. For a repost, ``repost_of`` is the id of the original and
+    ``original_hashtags`` are the original's tags.
+    """
+
+    id: str
+    source: str
+    text: str
+    created_at: datetime
+    author: str | None = None
+    lang: str | None = None
+    hashtags: tuple[str, ...] = ()
+    url: str | None = None
+    reply_to: str | None = None
+    repost_of: str | None = None
+    geo: Geo | None = None
+    original_hashtags: tuple[str, ...] = ()
+
+
+class Deletion(msgspec.Struct, frozen=True, gc=False):
+    """The author removed a post: its document goes too."""
+
+    source: str
+    id: str
+
+
+class DeadLetter(msgspec.Struct, gc=False):
+    """A record that cannot become a document, with its raw bytes unchanged."""
+
+    origin: Origin
+    step: str
+    cause: str
+    detail: str
+    time: datetime
+    value: bytes
+
+    @property
+    def key(self) -> str:
+        return self.origin.key
+
+
+class Scores(msgspec.Struct, frozen=True, gc=False):
+    """A classification: the best label, its probability, and every label's probability."""
+
+    label: str
+    score: float
+    scores: dict[str, float]
+
+
+class ModelRef(msgspec.Struct, frozen=True, gc=False):
+    """The model and version that made an analysis."""
+
+    name: str
+    version: str
+
+
+class Analysis(msgspec.Struct, gc=False):
+    """What the models say of one text."""
+
+    sentiment: Scores | None = None
+    emotion: Scores | None = None
+    embedding: bytes | None = None
+    embedding_space: str | None = None
+    model: ModelRef | None = None
+    truncated: bool = False
+
+
+class Document(msgspec.Struct, gc=False, omit_defaults=True):
+    """A post as it is indexed; its fields are the whole of the strict mapping.
+
+    ``embedding`` is hexadecimal: one signed byte a dimension.
+    """
+
+    id: str
+    source: str
+    text: str
+    created_at: datetime
+    indexed_at: datetime
+    author: str | None = None
+    lang: str | None = None
+    hashtags: tuple[str, ...] = ()
+    url: str | None = None
+    reply_to: str | None = None
+    repost_of: str | None = None
+    geo: Geo | None = None
+    sentiment: Scores | None = None
+    emotion: Scores | None = None
+    embedding: str | None = None
+    embedding_space: str | None = None
+    model: ModelRef | None = None
+    truncated: bool = False
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """A post on its way through the flow, with what a dead letter would need."""
+
+    origin: Origin
+    raw: bytes
+    post: Post
+    document: Document | None = None
+
+
+class Batch(msgspec.Struct, gc=False):
+    """What became of one :class:`RawBatch`, from the decode step to the sinks.
+
+    ``changes`` keeps posts and deletions in the order of the stream. ``records``
+    and ``size`` are the credits to give back once the batch is done.
+    """
+
+    stream: str
+    partition: int
+    records: int
+    size: int
+    changes: list[Envelope | Deletion]
+    dead: list[DeadLetter]
+    skipped: Counter[str]
+
+
+def document_id(source: str, post_id: str) -> str:
+    """The store's ``_id``: 128 bits of BLAKE2b over source and post id, hexadecimal.
+
+    >>> document_id("twitter", "20") == document_id("twitter", "20")
+    True
+    >>> len(document_id("twitter", "20"))
+    32
+    """
+    return blake2b(f"{source}\x00{post_id}".encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
