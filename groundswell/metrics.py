@@ -53,7 +53,9 @@ OFFSETS_EXPIRED = _counter(
 CREDITS_USED = _gauge("groundswell_credits_used", "Records read and not yet handed to the stores.")
 EPOCH_AGE = _gauge("groundswell_epoch_age_seconds", "Time since the last epoch was closed.")
 RESIDENT_BYTES = _gauge("groundswell_resident_memory_bytes", "Resident memory of the process.")
-MODEL_INFO = _gauge("groundswell_model_info", "1 for the model, version and provider in use.", "model", "version", "provider")
+MODEL_INFO = _gauge(
+    "groundswell_model_info", "1 for the model, version and provider in use.", "model", "version", "provider"
+)
 INFERENCE_ROWS = _counter("groundswell_inference_rows_total", "Texts scored.", "model")
 INFERENCE_ERRORS = _counter("groundswell_inference_errors_total", "Texts that the model could not score.", "model")
 RESTARTS = _gauge("groundswell_restarts", "Times the supervisor has restarted this job since it was started.")

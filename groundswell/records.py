@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 from hashlib import blake2b
-from typing import NamedTuple
 
 import msgspec
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where a post came from; two posts never share one."""
 
     stream: str
@@ -26,9 +25,24 @@ class Origin(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The identity of a dead letter, for example ``posts/3/1207`` or ``posts/3/1207/2``."""
+        """The identity of a dead letter.
+
+        >>> Origin("posts", 3, 1207).key, Origin("posts", 3, 1207, 2).key
+        ('posts/3/1207', 'posts/3/1207#2')
+        """
         base = f"{self.stream}/{self.partition}/{self.offset}"
-        return f"{base}/{self.index}" if self.index else base
+        return f"{base}#{self.index}" if self.index else base
+
+    @classmethod
+    def from_key(cls, key: str) -> Origin:
+        """The origin that has this key; raises ``ValueError`` when none can.
+
+        >>> Origin.from_key("feed/a.json/0/12#2")
+        Origin(stream='feed/a.json', partition=0, offset=12, index=2)
+        """
+        stream, partition, position = key.rsplit("/", 2)
+        offset, _, index = position.partition("#")
+        return cls(stream, int(partition), int(offset), int(index or 0))
 
 
 class RawBatch(msgspec.Struct, gc=False):
