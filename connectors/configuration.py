@@ -223,7 +223,9 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             f"documents.url = {url!r}: expected sqlite:///relative.db, sqlite:////absolute.db or http(s)://host:port"
         )
-    if not re.match(r"^(embedded$|rediss?://|unix://)", settings.redis.url):
-        raise SettingsError(f"redis.url = {settings.redis.url!r}: expected 'embedded', redis://, rediss:// or unix://")
+    if settings.redis.url and not re.match(r"^(embedded$|rediss?://|unix://)", settings.redis.url):
+        raise SettingsError(
+            f"redis.url = {settings.redis.url!r}: expected 'embedded', redis://, rediss://, unix:// or nothing at all"
+        )
     if settings.dead_letters.store == "kafka" and "kafka" not in settings.sources.use:
         raise SettingsError("dead_letters.store = 'kafka' needs 'kafka' in sources.use")

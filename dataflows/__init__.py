@@ -1,0 +1,1 @@
+"""The flows: what is wired to what."""

@@ -6,7 +6,12 @@ never has to guess whether a missing series means "none" or "not running".
 
 from __future__ import annotations
 
+from collections import Counter as Tally
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.samples import Sample
+
+from groundswell.reports import Totals
 
 REGISTRY = CollectorRegistry()
 
@@ -59,3 +64,30 @@ MODEL_INFO = _gauge(
 INFERENCE_ROWS = _counter("groundswell_inference_rows_total", "Texts scored.", "model")
 INFERENCE_ERRORS = _counter("groundswell_inference_errors_total", "Texts that the model could not score.", "model")
 RESTARTS = _gauge("groundswell_restarts", "Times the supervisor has restarted this job since it was started.")
+
+
+def totals() -> Totals:
+    """The counters as one record, for status lines and summaries."""
+    dead: Tally[str] = Tally()
+    undecoded = 0
+    for sample in _samples(DEAD_LETTERS):
+        dead[sample.labels["cause"]] += int(sample.value)
+        if sample.labels["step"] != "documents":
+            undecoded += int(sample.value)
+    return Totals(
+        read=_total(POSTS_DECODED) + undecoded,
+        documents=_total(DOCUMENTS_WRITTEN),
+        duplicates=_total(DOCUMENTS_DUPLICATE),
+        deleted=_total(DOCUMENTS_DELETED),
+        dead={cause: count for cause, count in dead.items() if count},
+        skipped={sample.labels["reason"]: int(sample.value) for sample in _samples(RECORDS_SKIPPED) if sample.value},
+        retries=_total(STORE_RETRIES),
+    )
+
+
+def _samples(counter: Counter) -> list[Sample]:
+    return [sample for family in counter.collect() for sample in family.samples if sample.name.endswith("_total")]
+
+
+def _total(counter: Counter) -> int:
+    return int(sum(sample.value for sample in _samples(counter)))

@@ -197,7 +197,7 @@ class Documents(_Section, frozen=True):
 class Redis(_Section, frozen=True):
     """Windowed state for people and other jobs."""
 
-    #: ``embedded``, or a ``redis://``, ``rediss://`` or ``unix://`` address.
+    #: ``embedded``, or a ``redis://``, ``rediss://`` or ``unix://`` address; empty turns it off.
     url: str = "embedded"
     #: Prepended to every key.
     prefix: str = ""

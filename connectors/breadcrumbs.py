@@ -1,0 +1,79 @@
+"""Which records each worker thread has in hand, readable after the process was killed.
+
+A memory-mapped file a thread: writing one is a copy of some bytes, and what was
+written outlives the process (not the machine, which no crash here takes down).
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+_SIZE = 64 * 1024
+_HEADER = 4
+
+
+class InHand(msgspec.Struct, frozen=True):
+    """A step and the record ranges ``(stream, partition, first, last)`` it was working on."""
+
+    step: str
+    ranges: tuple[tuple[str, int, int, int], ...]
+
+
+class Breadcrumbs:
+    """The trail of one process."""
+
+    def __init__(self, folder: Path, process: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._process = process
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._encoder = msgspec.json.Encoder()
+        for stale in folder.glob(f"{process}-*.crumb"):
+            stale.unlink()
+
+    def enter(self, step: str, ranges: Iterable[tuple[str, int, int, int]]) -> None:
+        """This thread now works on these records; replaces what it noted before."""
+        text = self._encoder.encode(InHand(step, tuple(ranges)))
+        if len(text) > _SIZE - _HEADER:
+            text = self._encoder.encode(InHand(step, ()))
+        trail = self._trail()
+        trail[:_HEADER] = bytes(_HEADER)
+        trail[_HEADER : _HEADER + len(text)] = text
+        trail[:_HEADER] = len(text).to_bytes(_HEADER, "little")
+
+    def leave(self) -> None:
+        """This thread is done with what it had in hand."""
+        self._trail()[:_HEADER] = bytes(_HEADER)
+
+    def _trail(self) -> mmap.mmap:
+        trail: mmap.mmap | None = getattr(self._local, "trail", None)
+        if trail is None:
+            with self._lock:
+                number = self._threads
+                self._threads += 1
+            with (self._folder / f"{self._process}-{number}.crumb").open("w+b") as file:
+                file.truncate(_SIZE)
+                trail = mmap.mmap(file.fileno(), _SIZE)
+            self._local.trail = trail
+        return trail
+
+
+def read_breadcrumbs(folder: Path) -> list[InHand]:
+    """What every thread of the ended processes had in hand when they ended."""
+    found = []
+    for path in sorted(folder.glob("*.crumb")):
+        content = path.read_bytes()
+        length = int.from_bytes(content[:_HEADER], "little")
+        if length:
+            try:
+                found.append(msgspec.json.decode(content[_HEADER : _HEADER + length], type=InHand))
+            except msgspec.DecodeError:
+                continue  # killed while it was noting: nothing was in hand yet
+    return found

@@ -1,0 +1,28 @@
+"""What a job process is told to do."""
+
+from __future__ import annotations
+
+import msgspec
+
+from groundswell.settings import Settings
+from operators.isolate import Isolation
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One process's part of a run. It travels over a pipe, for the settings hold secrets.
+
+    ``replay`` feeds the flow with the dead letters that were chosen for another try
+    instead of with the sources.
+    """
+
+    settings: Settings
+    process: int
+    processes: int
+    addresses: tuple[str, ...]
+    isolation: Isolation
+    until_end: bool
+    replay: bool
+    restarts: int
+    recovery_dir: str
+    breadcrumbs_dir: str
+    redis_url: str

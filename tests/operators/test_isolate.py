@@ -1,0 +1,38 @@
+"""Suspicious batches go one record at a time; guilty records become dead letters."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from groundswell.records import Batch, Origin, RawBatch
+from operators.isolate import Isolation, Span
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BATCH = RawBatch("posts", 0, [7, 8, 9], [b"a", b"b", b"c"], replayed={1: Origin("posts", 2, 40)})
+
+
+def split(isolation: Isolation) -> list[RawBatch | Batch]:
+    return list(isolation.split(BATCH, lambda: NOW))
+
+
+def test_a_batch_above_suspicion_passes_unchanged() -> None:
+    assert split(Isolation(suspects=(Span("posts", 0, 10, 20),))) == [BATCH]
+
+
+def test_a_suspicious_batch_is_taken_apart_and_keeps_its_origins() -> None:
+    parts = split(Isolation(suspects=(Span("posts", 0, 9, 20),)))
+    assert parts == [
+        RawBatch("posts", 0, [7], [b"a"]),
+        RawBatch("posts", 0, [8], [b"b"], replayed={0: Origin("posts", 2, 40)}),
+        RawBatch("posts", 0, [9], [b"c"]),
+    ]
+
+
+def test_a_guilty_record_becomes_a_dead_letter_with_its_bytes_and_original_key() -> None:
+    first, guilty, last = split(Isolation(guilty=(Span("posts", 0, 8, 8),)))
+    assert isinstance(first, RawBatch)
+    assert isinstance(last, RawBatch)
+    assert isinstance(guilty, Batch)
+    assert guilty.records == 1
+    [letter] = guilty.dead
+    assert (letter.key, letter.cause, letter.value, letter.time) == ("posts/2/40", "crash", b"b", NOW)
