@@ -121,7 +121,8 @@ def print_summary(form: str, outcome: Outcome, seconds: float) -> None:
         rate = totals.read / seconds if seconds else 0.0
         print(
             f"{outcome.ended.how}: {totals.read:,} read, {totals.documents:,} documents, "
-            f"{totals.duplicates:,} duplicates, {totals.deleted:,} deleted, {sum(totals.dead.values()):,} dead letters, "
+            f"{totals.duplicates:,} duplicates, {totals.deleted:,} deleted, "
+            f"{sum(totals.dead.values()):,} dead letters, "
             f"{sum(totals.skipped.values()):,} skipped in {seconds:.1f} s ({rate:,.0f}/s)"
         )
         for name, counts in (("dead", totals.dead), ("skipped", totals.skipped)):

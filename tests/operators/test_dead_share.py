@@ -22,8 +22,8 @@ def batch(good: int, bad: int) -> Batch:
 def test_stops_above_the_share_and_names_the_cause() -> None:
     share = DeadShare(0.5, window=100)
     share.observe(batch(50, 49))
-    with pytest.raises(StopJob, match=r"51 of the last 102 records are dead letters \(json: 51"):
-        share.observe(batch(1, 2))
+    with pytest.raises(StopJob, match=r"53 of the last 104 records are dead letters \(json: 53"):
+        share.observe(batch(1, 4))
 
 
 def test_does_not_judge_before_the_window_is_full() -> None:
@@ -32,7 +32,7 @@ def test_does_not_judge_before_the_window_is_full() -> None:
 
 def test_old_trouble_is_forgotten() -> None:
     share = DeadShare(0.5, window=100)
-    share.observe(batch(10, 80))
+    share.observe(batch(10, 40))
     for _ in range(20):
         share.observe(batch(50, 1))
 
