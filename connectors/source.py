@@ -1,0 +1,127 @@
+"""The contract of every source of posts, and how several become one Bytewax input.
+
+Every source emits :class:`~groundswell.records.RawBatch` items: consecutive records
+of one partition, at most :data:`BATCH_RECORDS` of them and about :data:`BATCH_BYTES`.
+A partition's snapshot is the position of its next record, so a resumed partition
+goes on with exactly the record after the last one that it emitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from connectors.credits import Credits
+from groundswell import metrics
+from groundswell.records import RawBatch
+
+#: Most records in one batch.
+BATCH_RECORDS = 500
+#: A batch is closed once its values hold this many bytes.
+BATCH_BYTES = 1024 * 1024
+#: Pause of a source that has nothing to read; also the longest that it delays a drain.
+IDLE_PAUSE = timedelta(milliseconds=25)
+#: Pause of a source that found the credits exhausted.
+CREDIT_PAUSE = timedelta(milliseconds=2)
+#: No source sleeps longer than this, whatever it waits for.
+LONGEST_PAUSE = timedelta(milliseconds=200)
+
+
+class StopFlag(Protocol):
+    """Set once, when the job is told to drain; a :class:`threading.Event` is one."""
+
+    def is_set(self) -> bool: ...
+
+
+class PostSource(Protocol):
+    """A kind of input with a fixed set of partitions."""
+
+    #: First part of the partition keys, for example ``kafka``.
+    name: str
+
+    def partitions(self) -> list[str]:
+        """The partitions, the same on every worker and after every restart.
+
+        May block while a dependency does not answer; raises
+        :class:`~groundswell.errors.StopJob` or :class:`~groundswell.errors.SettingsError`
+        when it never will, and :class:`~groundswell.errors.Draining` when the job is
+        told to stop meanwhile.
+        """
+        ...
+
+    def open(self, partition: str, resume_state: Any | None) -> StatefulSourcePartition[RawBatch, Any]:
+        """One partition from its start or from what its ``snapshot`` returned; never blocks for long."""
+        ...
+
+
+class CompositeSource(FixedPartitionedSource[RawBatch, Any]):
+    """Several sources as one input, with partition keys such as ``kafka/posts/00003``.
+
+    ``sources`` must have distinct names without a slash.
+    """
+
+    def __init__(self, sources: Sequence[PostSource]) -> None:
+        self._sources = {source.name: source for source in sources}
+        if len(self._sources) != len(sources):
+            raise ValueError("two sources have the same name")
+
+    def list_parts(self) -> list[str]:
+        return [f"{name}/{part}" for name, source in self._sources.items() for part in source.partitions()]
+
+    def build_part(
+        self,
+        step_id: str,  # noqa: ARG002 (the engine passes it by position and name)
+        for_part: str,
+        resume_state: Any | None,
+    ) -> StatefulSourcePartition[RawBatch, Any]:
+        name, _, partition = for_part.partition("/")
+        return self._sources[name].open(partition, resume_state)
+
+
+class BatchGate:
+    """What every partition does around its batches: drain, hold back, count.
+
+    A partition asks :meth:`closed` first, then passes what it read to :meth:`emit`.
+    """
+
+    def __init__(self, source: str, credits: Credits, stop: StopFlag) -> None:  # noqa: A002 (their proper name)
+        self._credits = credits
+        self._stop = stop
+        self._records_in = metrics.RECORDS_IN.labels(source)
+        self._bytes_in = metrics.BYTES_IN.labels(source)
+        self._awake: datetime | None = None
+
+    def closed(self) -> bool:
+        """Whether nothing may be emitted now for want of credits.
+
+        Raises :class:`StopIteration` when the job drains.
+        """
+        if self._stop.is_set():
+            raise StopIteration
+        self._awake = None
+        if self._credits.exhausted:
+            self.pause(CREDIT_PAUSE)
+            return True
+        return False
+
+    def emit(self, batch: RawBatch | None) -> list[RawBatch]:
+        """The batch as the engine wants it, counted; ``None`` or an empty one is nothing to emit."""
+        if batch is None or not batch.values:
+            return []
+        size = batch.size
+        self._credits.acquire(len(batch.values), size)
+        self._records_in.inc(len(batch.values))
+        self._bytes_in.inc(size)
+        return [batch]
+
+    def pause(self, pause: timedelta = IDLE_PAUSE) -> None:
+        """Ask not to be called again before ``pause`` is over."""
+        self._awake = datetime.now(UTC) + min(pause, LONGEST_PAUSE)
+
+    @property
+    def awake(self) -> datetime | None:
+        """For ``next_awake``: ``None`` means at once."""
+        return self._awake
