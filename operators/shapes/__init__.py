@@ -1,0 +1,1 @@
+"""One decoder for each shape in which posts arrive."""
