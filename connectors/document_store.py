@@ -1,0 +1,128 @@
+"""The contract of every document store, and the small types that cross it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from connectors.document_query import Query
+from groundswell.records import Deletion, Document, Envelope
+
+Change = Envelope | Deletion
+KeepWaiting = Callable[[], bool]
+
+#: Fields that :meth:`DocumentStore.count_by` takes.
+CountedField = Literal["lang", "source", "sentiment.label", "hashtags"]
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """A document that the store will never take; ``cause`` is a short constant, ``detail`` says what was seen."""
+
+    envelope: Envelope
+    cause: str
+    detail: str
+
+
+class WriteResult(msgspec.Struct, gc=False):
+    """What became of some of the changes given to a writer.
+
+    A create whose first answer was lost is found in the store by the second try and
+    counts as a duplicate, so ``created`` may be low after an outage; the sum is right.
+    """
+
+    created: int = 0
+    duplicates: int = 0
+    deleted: int = 0
+    refused: list[Refusal] = []
+    retried: int = 0
+    #: Post time of one created document, Unix seconds; 0 when none was created.
+    sample_time: float = 0.0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A dependency that answered: its version, and how long it took in seconds."""
+
+    version: str
+    latency_s: float
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A document found, its store id, and how well it fits (higher is better; 0 when sorted by a field)."""
+
+    id: str
+    document: Document
+    score: float
+
+
+class DocumentWriter(Protocol):
+    """Writes changes, in the given order for each document id.
+
+    Thread-safe. Results go to ``on_result`` on a thread that is inside :meth:`add` or
+    :meth:`flush`.
+    """
+
+    def add(self, changes: Sequence[Change]) -> None:
+        """Take changes; every envelope must carry its document. Blocks while too much is unwritten.
+
+        Raises:
+            StopJob: the store cannot be written to, now or after a restart.
+            Draining: the store does not answer and ``keep_waiting`` said to give up.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Return once everything added before is durable, or refused and reported. Raises like :meth:`add`."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is unwritten and free resources; never raises."""
+        ...
+
+
+class DocumentStore(Protocol):
+    """Where documents live. Thread-safe.
+
+    Everything but a writer raises :class:`~groundswell.errors.Unavailable` when the store
+    does not answer and :class:`~groundswell.errors.StopJob` when it never will.
+    """
+
+    def prepare(self) -> None:
+        """Make what the documents need (template, tables); harmless when it is there.
+
+        Raises ``StopJob`` for a server or a file that cannot be used, naming what to do.
+        """
+        ...
+
+    def ping(self) -> Answer:
+        """Ask for the version."""
+        ...
+
+    def writer(self, on_result: Callable[[WriteResult], None], keep_waiting: KeepWaiting) -> DocumentWriter:
+        """A writer; during an outage it goes on trying while ``keep_waiting()`` is true."""
+        ...
+
+    def search(self, query: Query) -> list[Hit]:
+        """The best ``query.limit`` hits. Raises ``QueryError`` for a query that makes no sense."""
+        ...
+
+    def count(self) -> int:
+        """Documents that a search can see."""
+        ...
+
+    def count_by(self, field: CountedField, limit: int = 10) -> dict[str, int]:
+        """Documents for each value of a field, the most frequent first."""
+        ...
+
+    def get(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents with these store ids, as far as they are there and a search can see them."""
+        ...
+
+    def refresh(self) -> None:
+        """Make everything that is durable visible to searches."""
+        ...
+
+    def close(self) -> None:
+        """Free connections."""
+        ...

@@ -1,0 +1,105 @@
+"""A query in Elasticsearch's terms."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from connectors.document_query import Clause, Query, check_limit, check_sort
+from connectors.document_store import CountedField, Hit
+from groundswell.records import Document
+
+_PLAIN_WORD = re.compile(r"[^\W_]+")
+_EXPANSIONS = 1024
+
+
+class _Hit(msgspec.Struct):
+    id: str = msgspec.field(name="_id")
+    source: Document = msgspec.field(name="_source")
+    score: float | None = msgspec.field(name="_score", default=None)
+
+
+class _Hits(msgspec.Struct):
+    hits: list[_Hit] = []
+
+
+class _Found(msgspec.Struct):
+    hits: _Hits = _Hits()
+
+
+class _Bucket(msgspec.Struct):
+    key: str
+    doc_count: int
+
+
+class _Values(msgspec.Struct):
+    buckets: list[_Bucket] = []
+
+
+class _Aggregations(msgspec.Struct):
+    values: _Values = _Values()
+
+
+class _Counted(msgspec.Struct):
+    aggregations: _Aggregations = _Aggregations()
+
+
+def search_body(query: Query) -> dict[str, Any]:
+    """The body of a search. Raises :class:`~connectors.document_query.QueryError`."""
+    clauses = query.clauses()
+    must = [_clause(clause) for clause in clauses if clause.kind != "tag"]
+    filters: list[dict[str, Any]] = [{"term": {"hashtags": clause.text}} for clause in clauses if clause.kind == "tag"]
+    if query.lang is not None:
+        filters.append({"term": {"lang": query.lang}})
+    if query.source is not None:
+        filters.append({"term": {"source": query.source}})
+    bounds = {name: time.isoformat() for name, time in (("gte", query.since), ("lt", query.until)) if time is not None}
+    if bounds:
+        filters.append({"range": {"created_at": bounds}})
+    body: dict[str, Any] = {
+        "size": check_limit(query.limit),
+        "query": {"bool": {"must": must, "filter": filters}},
+        "track_total_hits": False,
+    }
+    newest = [{"created_at": {"order": "desc"}}, {"id": {"order": "asc"}}]
+    if query.sort is not None:
+        body["sort"] = [_sort(check_sort(query.sort), "desc" if query.descending else "asc"), *newest]
+    elif not must:
+        body["sort"] = newest
+    else:
+        body["sort"] = ["_score", *newest]
+    return body
+
+
+def read_hits(answer: bytes) -> list[Hit]:
+    """The hits in a search's answer."""
+    found = msgspec.json.decode(answer, type=_Found)
+    return [Hit(hit.id, hit.source, hit.score or 0.0) for hit in found.hits.hits]
+
+
+def count_body(field: CountedField, limit: int) -> dict[str, Any]:
+    """The body of a count by the values of a field."""
+    return {"size": 0, "aggs": {"values": {"terms": {"field": field, "size": limit}}}}
+
+
+def read_counts(answer: bytes) -> dict[str, int]:
+    """The counts in its answer."""
+    buckets = msgspec.json.decode(answer, type=_Counted).aggregations.values.buckets
+    return {bucket.key: bucket.doc_count for bucket in buckets}
+
+
+def _clause(clause: Clause) -> dict[str, Any]:
+    if clause.kind == "phrase":
+        return {"match_phrase": {"text": clause.text}}
+    if _PLAIN_WORD.fullmatch(clause.text):
+        return {"prefix": {"text": {"value": clause.text.lower()}}}
+    return {"match_phrase_prefix": {"text": {"query": clause.text, "max_expansions": _EXPANSIONS}}}
+
+
+def _sort(field: str, order: str) -> dict[str, Any]:
+    if field in ("created_at", "indexed_at"):
+        return {field: {"order": order}}
+    # An index that has never seen the field has it unmapped: its documents come last.
+    return {field: {"order": order, "missing": "_last", "unmapped_type": "float"}}

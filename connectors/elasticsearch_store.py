@@ -1,0 +1,158 @@
+"""Documents in Elasticsearch: one index for each week (or month) behind one alias."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+import msgspec
+
+from connectors import elasticsearch_deletes
+from connectors.document_query import Query
+from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, WriteResult
+from connectors.elasticsearch_bulk import ActionLines
+from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected, TooLarge
+from connectors.elasticsearch_schema import Interval, index_template
+from connectors.elasticsearch_search import count_body, read_counts, read_hits, search_body
+from connectors.elasticsearch_writer import BulkLimits, ElasticsearchWriter
+from groundswell.errors import StopJob, Unavailable
+from groundswell.records import Document
+from groundswell.waits import Waits
+
+#: The oldest server that the mapping and the client work with.
+_OLDEST = (8, 19)
+_IDS = 5000
+
+
+class _Node(msgspec.Struct):
+    version: str
+
+
+class _Nodes(msgspec.Struct):
+    nodes: dict[str, _Node]
+
+
+class _Count(msgspec.Struct):
+    count: int
+
+
+class _Index(msgspec.Struct):
+    aliases: dict[str, msgspec.Raw] = {}
+
+
+class ElasticsearchStore:
+    """A :class:`~connectors.document_store.DocumentStore`.
+
+    ``alias`` is the alias that reads go to and the prefix of the indices' names.
+    """
+
+    def __init__(
+        self,
+        client: ElasticsearchClient,
+        waits: Waits,
+        *,
+        alias: str = "posts",
+        interval: Interval = "week",
+        shards: int = 1,
+        replicas: int = 1,
+        limits: BulkLimits | None = None,
+    ) -> None:
+        self._client = client
+        self._waits = waits
+        self._alias = alias
+        self._limits = limits or BulkLimits()
+        self._template = index_template(alias, interval, shards, replicas)
+        self._actions = ActionLines(alias, interval)
+
+    def prepare(self) -> None:
+        self.ping()
+        try:
+            body = msgspec.json.encode(self._template)
+            self._client.request("PUT", f"/_index_template/{self._alias}", body, {"cause": "groundswell"})
+            self._check_alias()
+        except (Rejected, TooLarge) as error:
+            raise StopJob(f"Elasticsearch does not take the index template {self._alias!r}: {error}") from None
+
+    def ping(self) -> Answer:
+        began = time.perf_counter()
+        try:
+            answer = self._client.request("GET", "/_nodes/_local/_none", None, {"filter_path": "nodes.*.version"})
+            nodes = msgspec.json.decode(answer, type=_Nodes).nodes
+        except (Rejected, TooLarge) as error:
+            raise StopJob(
+                f"what answers at documents.url is not Elasticsearch, or hides its version: {error}"
+            ) from None
+        except msgspec.DecodeError as error:
+            raise Unavailable(ELASTICSEARCH, f"unreadable answer: {error}") from None
+        latency = time.perf_counter() - began
+        version = min((node.version for node in nodes.values()), key=_version, default="")
+        if not version or _version(version) < _OLDEST:
+            needed = ".".join(map(str, _OLDEST))
+            raise StopJob(f"Elasticsearch {version or 'of an unknown version'} is too old: {needed} or later is needed")
+        return Answer(version, latency)
+
+    def writer(self, on_result: Callable[[WriteResult], None], keep_waiting: KeepWaiting) -> ElasticsearchWriter:
+        return ElasticsearchWriter(
+            self._client, self._alias, self._actions, self._limits, self._waits, on_result, keep_waiting
+        )
+
+    def search(self, query: Query) -> list[Hit]:
+        answer = self._read("_search", search_body(query))
+        return read_hits(answer) if answer else []
+
+    def count(self) -> int:
+        answer = self._read("_count", None)
+        return msgspec.json.decode(answer, type=_Count).count if answer else 0
+
+    def count_by(self, field: CountedField, limit: int = 10) -> dict[str, int]:
+        answer = self._read("_search", count_body(field, limit))
+        return read_counts(answer) if answer else {}
+
+    def get(self, ids: Iterable[str]) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        remaining = iter(ids)
+        while batch := list(islice(remaining, _IDS)):
+            body = {"size": 2 * len(batch), "query": {"ids": {"values": batch}}}
+            answer = self._read("_search", body)
+            found.update((hit.id, hit.document) for hit in (read_hits(answer) if answer else []))
+        return found
+
+    def refresh(self) -> None:
+        elasticsearch_deletes.refresh(self._client, self._alias)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _read(self, endpoint: str, body: object | None) -> bytes | None:
+        """Ask the alias; ``None`` while there is no index behind it."""
+        encoded = None if body is None else msgspec.json.encode(body)
+        options = {"allow_partial_search_results": "false"} if endpoint == "_search" else None
+        try:
+            return self._client.request("POST", f"/{self._alias}/{endpoint}", encoded, options)
+        except Rejected as error:
+            if error.status == 404:
+                return None
+            raise StopJob(f"Elasticsearch refuses the search: {error}") from None
+        except TooLarge as error:
+            raise StopJob(f"Elasticsearch refuses the search: {error}") from None
+
+    def _check_alias(self) -> None:
+        """An index of the alias's own name would take every document and every search."""
+        try:
+            answer = self._client.request("GET", f"/{self._alias}/_alias")
+        except Rejected as error:
+            if error.status == 404:
+                return
+            raise
+        if self._alias in msgspec.json.decode(answer, type=dict[str, _Index]):
+            raise StopJob(
+                f"there is an index named {self._alias!r}, which must be an alias; remove that index or set "
+                "documents.alias to another name"
+            )
+
+
+def _version(text: str) -> tuple[int, int]:
+    numbers = re.match(r"(\d+)\.(\d+)", text)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)

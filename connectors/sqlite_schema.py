@@ -1,0 +1,147 @@
+"""Tables of the embedded document store, and how its files are opened."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+from groundswell.errors import StopJob, Unavailable
+
+#: The name of the dependency in metrics, health and waits.
+SQLITE = "sqlite"
+#: Written into the file, so that no other program's database is taken for ours ("grsw").
+APPLICATION_ID = 0x67727377
+_VERSION = 1
+#: Seconds to wait for another process's transaction before saying so.
+_BUSY_SECONDS = 5.0
+
+# Symbols are tokens, for emoji; diacritics and underscores stay, as in Elasticsearch's standard analyser.
+_SCHEMA = """
+CREATE TABLE documents (
+    row INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE INDEX documents_created_at ON documents (created_at);
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, content = '', tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co So Sk' tokenchars '_'"
+);
+CREATE TABLE hashtags (tag TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (tag, row)) WITHOUT ROWID;
+CREATE TABLE dead_letters (
+    key TEXT PRIMARY KEY,
+    stream TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    item INTEGER NOT NULL,
+    step TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    time TEXT NOT NULL,
+    value BLOB NOT NULL,
+    replaying INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX dead_letters_cause ON dead_letters (cause, step);
+"""
+
+# Ideographs, kana and emoji are written without spaces: each is a token of its own.
+_UNSPACED = re.compile(
+    "[\u2600-\u27bf\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U0001f000-\U0001faff\U00020000-\U0003134f]"
+)
+
+
+def path_of(url: str) -> Path:
+    """The file that ``sqlite:///relative`` or ``sqlite:////absolute`` names.
+
+    >>> path_of("sqlite:///posts.db"), path_of("sqlite:////var/posts.db")
+    (PosixPath('posts.db'), PosixPath('/var/posts.db'))
+
+    Raises :class:`~groundswell.errors.StopJob` for another address.
+    """
+    if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///"):
+        raise StopJob(f"{url!r} names no file; write sqlite:///relative/path or sqlite:////absolute/path")
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def spaced(text: str) -> str:
+    """The text with characters that are words on their own set apart.
+
+    >>> spaced("東京 rocks")
+    ' 東  京  rocks'
+    """
+    return text if text.isascii() else _UNSPACED.sub(r" \g<0> ", text)
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode to a file with our tables, which are made when missing.
+
+    Commits reach the disk (``synchronous=FULL``): a killed process loses nothing that was
+    committed, nor does a power cut as far as the disk keeps what it acknowledged.
+
+    Raises:
+        StopJob: a path that cannot be written, or a file that is no database of ours.
+        Unavailable: the disk is full or another process keeps the file locked.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    except OSError as error:
+        raise StopJob(f"{path} cannot be opened: {error}") from None
+    except sqlite3.Error as error:
+        raise translate(error, path) from None
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise translate(error, path) from None
+    except StopJob:
+        connection.close()
+        raise
+    return connection
+
+
+def translate(error: sqlite3.Error, path: Path) -> StopJob | Unavailable:
+    """What an error of SQLite means for the job."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR):
+        return Unavailable(SQLITE, f"{path}: {error}")
+    if code == sqlite3.SQLITE_NOTADB:
+        return StopJob(f"{path} is no SQLite database; name another file or remove this one")
+    if code == sqlite3.SQLITE_CORRUPT:
+        return StopJob(f"{path} is damaged ({error}); restore it, or remove it and run the posts again")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StopJob(f"{path} cannot be written: {error}; check that the folder exists and its permissions")
+    return StopJob(f"{path}: {error}")
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -65536")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if _is_ours(connection, path):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    # Another process may have made them meanwhile.
+    if not _is_ours(connection, path):
+        for statement in _SCHEMA.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the tables are there; ``StopJob`` when somebody else's are."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application == APPLICATION_ID and version == _VERSION:
+        return True
+    if application == APPLICATION_ID:
+        raise StopJob(f"{path} was written by another version of groundswell (format {version}, needed {_VERSION})")
+    if tables:
+        raise StopJob(f"{path} is another program's SQLite database; name another file")
+    return False

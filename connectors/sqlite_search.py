@@ -1,0 +1,88 @@
+"""A query in SQLite's terms."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connectors.document_query import Clause, Query, check_limit, check_sort
+from connectors.document_store import CountedField
+from connectors.sqlite_schema import spaced
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970."""
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def search_statement(query: Query) -> tuple[str, list[Any]]:
+    """A statement that yields ``(id, document, score)``, and its parameters.
+
+    Raises :class:`~connectors.document_query.QueryError`.
+    """
+    clauses = query.clauses()
+    words = " AND ".join(_match(clause) for clause in clauses if clause.kind != "tag")
+    score = "-bm25(words)" if words and query.sort is None else "0.0"
+    source = "words JOIN documents ON documents.row = words.rowid" if words else "documents"
+    conditions, parameters = _conditions(query, clauses, words)
+    order, order_parameters = _order(query, by_score=bool(words))
+    statement = f"SELECT id, document, {score} AS score FROM {source}"  # noqa: S608 (no part of it is the user's)
+    if conditions:
+        statement += " WHERE " + " AND ".join(conditions)
+    return f"{statement} ORDER BY {order} LIMIT ?", [*parameters, *order_parameters, check_limit(query.limit)]
+
+
+def count_statement(field: CountedField) -> tuple[str, list[Any]]:
+    """A statement that yields ``(value, count)`` and lacks its limit."""
+    if field == "hashtags":
+        return "SELECT tag, count(*) AS n FROM hashtags GROUP BY tag ORDER BY n DESC, tag LIMIT ?", []
+    counted = "SELECT json_extract(document, ?) AS value, count(*) AS n FROM documents WHERE value IS NOT NULL"
+    return f"{counted} GROUP BY value ORDER BY n DESC, value LIMIT ?", [_path(field)]
+
+
+def _conditions(query: Query, clauses: list[Clause], words: str) -> tuple[list[str], list[Any]]:
+    conditions: list[str] = []
+    parameters: list[Any] = []
+
+    def require(condition: str, parameter: Any) -> None:
+        conditions.append(condition)
+        parameters.append(parameter)
+
+    if words:
+        require("words MATCH ?", words)
+    for clause in clauses:
+        if clause.kind == "tag":
+            require("documents.row IN (SELECT row FROM hashtags WHERE tag = ?)", clause.text)
+    if query.lang is not None:
+        require("json_extract(document, '$.lang') = ?", query.lang)
+    if query.source is not None:
+        require("json_extract(document, '$.source') = ?", query.source)
+    if query.since is not None:
+        require("created_at >= ?", microseconds(query.since))
+    if query.until is not None:
+        require("created_at < ?", microseconds(query.until))
+    return conditions, parameters
+
+
+def _order(query: Query, *, by_score: bool) -> tuple[str, list[Any]]:
+    newest = "created_at DESC, json_extract(document, '$.id')"
+    if query.sort is None:
+        return (f"score DESC, {newest}" if by_score else newest), []
+    field = check_sort(query.sort)
+    direction = "DESC" if query.descending else "ASC"
+    if field == "created_at":
+        return f"created_at {direction}, json_extract(document, '$.id')", []
+    return f"json_extract(document, ?) {direction} NULLS LAST, {newest}", [_path(field)]
+
+
+def _match(clause: Clause) -> str:
+    # Inside the quotes nothing has a meaning, and a clause holds no quote.
+    return f'"{spaced(clause.text)}"' + (" *" if clause.kind == "prefix" else "")
+
+
+def _path(field: str) -> str:
+    """The JSON path of a checked field."""
+    return "$" + "".join(f'."{name}"' for name in field.split(".", 2))
