@@ -8,7 +8,7 @@ goes on with exactly the record after the last one that it emitted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -60,11 +60,13 @@ class PostSource(Protocol):
 class CompositeSource(FixedPartitionedSource[RawBatch, Any]):
     """Several sources as one input, with partition keys such as ``kafka/posts/00003``.
 
-    ``sources`` must have distinct names without a slash.
+    ``sources`` must have distinct names without a slash. ``on_epoch`` is called when a
+    partition is snapshotted, which happens at the close of every epoch.
     """
 
-    def __init__(self, sources: Sequence[PostSource]) -> None:
+    def __init__(self, sources: Sequence[PostSource], on_epoch: Callable[[], None] | None = None) -> None:
         self._sources = {source.name: source for source in sources}
+        self._on_epoch = on_epoch
         if len(self._sources) != len(sources):
             raise ValueError("two sources have the same name")
 
@@ -78,7 +80,29 @@ class CompositeSource(FixedPartitionedSource[RawBatch, Any]):
         resume_state: Any | None,
     ) -> StatefulSourcePartition[RawBatch, Any]:
         name, _, partition = for_part.partition("/")
-        return self._sources[name].open(partition, resume_state)
+        opened = self._sources[name].open(partition, resume_state)
+        return opened if self._on_epoch is None else _Watched(opened, self._on_epoch)
+
+
+class _Watched(StatefulSourcePartition[RawBatch, Any]):
+    """A partition that says when its epoch closes."""
+
+    def __init__(self, inner: StatefulSourcePartition[RawBatch, Any], on_epoch: Callable[[], None]) -> None:
+        self._inner = inner
+        self._on_epoch = on_epoch
+
+    def next_batch(self) -> Iterable[RawBatch]:
+        return self._inner.next_batch()
+
+    def next_awake(self) -> datetime | None:
+        return self._inner.next_awake()
+
+    def snapshot(self) -> Any:
+        self._on_epoch()
+        return self._inner.snapshot()
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class BatchGate:

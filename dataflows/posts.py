@@ -21,11 +21,11 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
-from operators.analyse import Analyser, analyse_step
-from operators.decode import Decoder, decode_step
 
 from groundswell import step_ids
 from groundswell.records import Batch, RawBatch
+from operators.analyse import Analyses, analyse_step
+from operators.decode import Decodes, decode_step
 from operators.isolate import Isolation, isolate_step
 
 
@@ -35,8 +35,8 @@ class PostsFlow:
 
     source: Source[RawBatch]
     isolation: Isolation
-    decoder: Decoder
-    analyser: Analyser
+    decoder: Decodes
+    analyser: Analyses
     documents: Sink[tuple[str, Batch]]
     dead_letters: Sink[tuple[str, Batch]]
     slots: Sequence[int]

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
+from typing import Protocol
 
 import bytewax.operators as op
 import msgspec
@@ -50,6 +51,12 @@ _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+class Decodes(Protocol):
+    """What the step needs of a decoder."""
+
+    def decode(self, batch: RawBatch) -> Batch: ...
 
 
 class Decoder:
@@ -329,8 +336,8 @@ def _without_lone_surrogates(value: bytes) -> bytes:
     return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], value)
 
 
-def decode_step(step_id: str, stream: Stream[RawBatch | Batch], decoder: Decoder) -> Stream[Batch]:
-    """Carry :meth:`Decoder.decode` into a flow; what is decoded already passes through."""
+def decode_step(step_id: str, stream: Stream[RawBatch | Batch], decoder: Decodes) -> Stream[Batch]:
+    """Carry a decoder into a flow; what is decoded already passes through."""
     seconds = metrics.STEP_SECONDS.labels(STEP)
 
     def decode(batches: list[RawBatch | Batch]) -> Iterable[Batch]:
