@@ -10,6 +10,7 @@ import urllib.request
 import uuid
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from tests.stack import download
 from tests.stack.java import find_java
@@ -66,7 +67,7 @@ class ElasticsearchServer(Server):
                 self.request("DELETE", f"/_index_template/{name}")
         self._prefixes.clear()
 
-    def request(self, method: str, path: str, body: object = None, timeout: float = 30.0) -> dict[str, object]:
+    def request(self, method: str, path: str, body: object = None, timeout: float = 30.0) -> dict[str, Any]:
         """Send one request past every client library and return the answer's JSON object.
 
         Raises :class:`OSError` when the server does not answer or answers with an error status.
@@ -76,7 +77,7 @@ class ElasticsearchServer(Server):
             self.url + path, data, {"Content-Type": "application/json"}, method=method
         )
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout) as answer:
-            parsed: dict[str, object] = json.load(answer)
+            parsed: dict[str, Any] = json.load(answer)
         return parsed
 
     def _unpack(self) -> Path:

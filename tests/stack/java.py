@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import shutil
@@ -60,7 +59,8 @@ def _installed() -> Iterator[Path]:
     if on_path := shutil.which("java"):
         yield Path(on_path).resolve().parent.parent
     for pattern in _FOLDERS:
-        yield from map(Path, sorted(glob.glob(str(Path(pattern).expanduser()))))
+        path = Path(pattern).expanduser()
+        yield from sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 
 def _suits(home: Path, needs: int, for_everyone: bool) -> bool:

@@ -116,6 +116,10 @@ class Server(abc.ABC):
         self._process = None
         atexit.unregister(self.kill)
 
+    def release(self) -> None:
+        """Let the server live on when this process ends; only for one that is not leashed."""
+        atexit.unregister(self.kill)
+
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [*self._prefix(), *self.command()],
