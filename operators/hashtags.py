@@ -27,7 +27,9 @@ _SPECIAL = frozenset(
     "_\u200c\u200d\ua67e\u05be\u05f3\u05f4\uff5e\u301c\u309b\u309c\u30a0\u30fb\u3003\u0f0b\u0f0c\u00b7"
 )
 
-_HOST = r"[a-z0-9\u00a1-\u024f\u0400-\u04ff][a-z0-9_\-\u00a1-\u024f\u0400-\u04ff]*"
+# Letters that ``\w`` knows too: a link must not be able to start inside of one.
+_ALNUM = r"a-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0400-\u0481\u048a-\u04ff"
+_HOST = rf"[{_ALNUM}][{_ALNUM}_\-]*"
 _PATH = r"a-z0-9\u0400-\u04ff\u00c0-\u024f!*';:=+,.$/%#\[\]\-–_~@|&()"
 _PATH_END = r"a-z0-9\u0400-\u04ff\u00c0-\u024f=_#/+\-"
 _QUERY = r"a-z0-9!?*'@();:&=+$/%#\[\]\-_.,~|"
@@ -44,6 +46,7 @@ _LINK = re.compile(
 )
 
 _SIGN = re.compile(f"[{_SIGNS}]")
+_CUT_OFF = re.compile(r"…\s{0,3}(?:https?://\S{1,100}\s{0,3})?\Z")
 
 _NEITHER, _NUMERAL, _LETTER = range(3)
 
@@ -130,13 +133,15 @@ def from_entities(text: str, entities: Iterable[tuple[str, int, int]], *, trunca
     """The normalised hashtags that a service gave for a text, or ``None`` when they do not fit it.
 
     Each is ``(tag, start, end)``. A tag that ends at an ellipsis is dropped where
-    the text is known to be cut: it is ``truncated``, or the ellipsis ends it.
+    the text is known to be cut: it is ``truncated``, or ``…`` ends it, a link aside.
     """
     tags = []
     for tag, start, end in entities:
-        if start < 0 or text[start : start + 1] not in _SIGN_SET or text[start + 1 : end] != tag:
+        if start < 0 or end - start - 1 != len(tag) or not text.startswith(tag, start + 1):
             return None
-        if not (_is_cut(text, end) and (truncated or text[end:] == "…")):
+        if text[start] not in _SIGN_SET:
+            return None
+        if not (_is_cut(text, end) and (truncated or _CUT_OFF.match(text, end))):
             tags.append(tag)
     return normalise(tags)
 

@@ -18,6 +18,15 @@ from operators import times
 LONGEST_FIELD = 2_000
 
 
+#: What Twitter writes for a language that it did not find out, or where there is none to find.
+_NO_LANGUAGES = frozenset(("und", "zxx", "qme", "qht", "qst", "qam", "qct", "art"))
+
+
+def twitter_language(code: str | None) -> str | None:
+    """The language of a tweet, where Twitter knew one."""
+    return None if code in _NO_LANGUAGES else word(code)
+
+
 def post_id(value: str | int | None) -> str:
     """The id as text."""
     if value is None:

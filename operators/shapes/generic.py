@@ -1,8 +1,8 @@
 """Any JSON object, by a mapping from field paths to the fields of a post.
 
 A path is dotted; a number in it picks from a list (``user.names.0``). A given list of
-hashtags is normalised, not extracted again; without one they come from the text. Ids
-may be numbers; the author may be missing.
+hashtags is normalised, not extracted again; without one (an empty cell of a table is
+none) they come from the text. Ids may be numbers; the author may be missing.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Generic:
         given = self._at(record, "hashtags")
         repost_of = fields.optional_id(self._identity(record, "repost_of"))
         body = fields.body(text)
-        tags = hashtags.extract(body) if given is None else hashtags.normalise(_given(given))
+        tags = hashtags.extract(body) if given is None or given == "" else hashtags.normalise(_given(given))
         return Post(
             identity,
             self._word(record, "source") or self._default_source,

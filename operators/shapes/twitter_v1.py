@@ -93,7 +93,7 @@ def _post(tweet: _Tweet) -> Post:
         text,
         fields.twitter_moment(tweet.created_at, identity),
         author,
-        None if told.lang == "und" else fields.word(told.lang),
+        fields.twitter_language(told.lang),
         tags,
         f"https://twitter.com/{author}/status/{identity}" if author else None,
         fields.optional_id(tweet.in_reply_to_status_id_str or tweet.in_reply_to_status_id),

@@ -7,8 +7,8 @@ own, which is kept. The author is the user name when the includes tell it, else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -98,22 +98,34 @@ _decode_includes = msgspec.json.Decoder(_RawIncludes | None).decode
 _decode_list = msgspec.json.Decoder(list[Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
+_T = TypeVar("_T", _User, _Tweet)
+
+#: An included user or tweet of more bytes is none: the longest real ones have a tenth of it.
+_LARGEST_INCLUDED = 256 * 1024
+#: Bytes of includes that may be copied into the records of single tweets, per byte of a page.
+_MOST_COPIES = 16
+
 
 class _Includes:
     """What the tweets of a page refer to: users and other tweets by id, with their bytes."""
 
-    def __init__(self, raw: Raw | UnsetType) -> None:
-        self.users: dict[str, tuple[_User, Raw]] = {}
-        self.tweets: dict[str, tuple[_Tweet, Raw]] = {}
+    def __init__(self, raw: Raw | UnsetType = UNSET) -> None:
+        self._users: dict[str, tuple[_User, bytes]] = {}
+        self._tweets: dict[str, tuple[_Tweet, bytes]] = {}
+        self._told: dict[str, tuple[str, tuple[str, ...]]] = {}
         held = None if raw is UNSET else _decode_includes(raw)
         for each in (held and held.users) or ():
-            self._keep(self.users, _decode_user, each)
+            self._keep(self._users, _decode_user, bytes(each))
         for each in (held and held.tweets) or ():
-            self._keep(self.tweets, _decode_tweet, each)
+            self._keep(self._tweets, _decode_tweet, bytes(each))
+        # Many posts may repeat one tweet: their copies must not outgrow the page beyond measure.
+        self._copies = 0 if raw is UNSET else _MOST_COPIES * len(bytes(raw))
 
     @staticmethod
-    def _keep(into: dict[str, Any], decode: Any, raw: Raw) -> None:
+    def _keep(into: dict[str, tuple[_T, bytes]], decode: Callable[[bytes], _T], raw: bytes) -> None:
         """File one under its id; a broken one is as good as a missing one, which is usual."""
+        if len(raw) > _LARGEST_INCLUDED:
+            return
         try:
             one = decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -122,22 +134,31 @@ class _Includes:
             into[str(one.id)] = (one, raw)
 
     def username(self, author_id: str) -> str | None:
-        known = self.users.get(author_id)
+        known = self._users.get(author_id)
         return known[0].username if known else None
 
     def original(self, identity: str) -> _Tweet | None:
-        known = self.tweets.get(identity)
+        known = self._tweets.get(identity)
         return known[0] if known else None
+
+    def text_of(self, identity: str, original: _Tweet | _Reference) -> tuple[str, tuple[str, ...]]:
+        """Text and hashtags of a retweeted tweet, found once for all its retweets."""
+        if identity not in self._told:
+            self._told[identity] = _text(original)
+        return self._told[identity]
 
     def alone(self, raw: Raw, tweet: _Tweet | None) -> bytes:
         """A record with just this tweet and what it refers to, so that it decodes by itself."""
         users: list[Raw] = []
         tweets: list[Raw] = []
         if tweet is not None:
-            tweets = [self.tweets[key][1] for key in _referred(tweet) if key in self.tweets]
-            users = [self.users[key][1] for key in (str(tweet.author_id),) if key in self.users]
-        includes = {"users": users, "tweets": tweets}
-        return _encode({"data": raw, "includes": includes} if users or tweets else {"data": raw})
+            if str(tweet.author_id) in self._users:
+                users = [Raw(self._users[str(tweet.author_id)][1])]
+            tweets = [Raw(self._tweets[key][1]) for key in dict.fromkeys(_referred(tweet)) if key in self._tweets]
+        self._copies -= sum(len(bytes(each)) for each in (*users, *tweets))
+        if self._copies < 0 or not (users or tweets):
+            return _encode({"data": raw})
+        return _encode({"data": raw, "includes": {"users": users, "tweets": tweets}})
 
 
 def _referred(tweet: _Tweet) -> Iterator[str]:
@@ -176,7 +197,7 @@ class TwitterV2:
                 return None
             if tweet.author_id is None and tweet.edit_history_tweet_ids is UNSET and tweet.public_metrics is UNSET:
                 return None
-        return _post(tweet, _Includes(UNSET))
+        return _post(tweet, _Includes())
 
 
 def _unfold(elements: list[Raw], includes: _Includes) -> list[Part]:
@@ -215,7 +236,7 @@ def _post(tweet: _Tweet, includes: _Includes) -> Post:
             original = includes.original(repost_of) or reference
             if original.text:
                 told = original
-    text, tags = _text(told)
+    text, tags = _text(tweet) if repost_of is None or told is tweet else includes.text_of(repost_of, told)
     author = fields.word(_author(tweet, includes))
     return Post(
         identity,
@@ -223,7 +244,7 @@ def _post(tweet: _Tweet, includes: _Includes) -> Post:
         text,
         fields.twitter_moment(tweet.created_at, identity),
         author,
-        None if told.lang == "und" else fields.word(told.lang),
+        fields.twitter_language(told.lang),
         tags,
         f"https://twitter.com/{author}/status/{identity}" if author else None,
         reply_to,
