@@ -104,7 +104,10 @@ class DocumentStore(Protocol):
         ...
 
     def search(self, query: Query) -> list[Hit]:
-        """The best ``query.limit`` hits. Raises ``QueryError`` for a query that makes no sense."""
+        """The best ``query.limit`` hits, their documents without the embedding.
+
+        Raises ``QueryError`` for a query that makes no sense.
+        """
         ...
 
     def count(self) -> int:

@@ -8,24 +8,24 @@ from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, 
 from groundswell.errors import Unavailable
 
 
-class _Hit(msgspec.Struct):
+class _Hit(msgspec.Struct, frozen=True):
     index: str = msgspec.field(name="_index")
     id: str = msgspec.field(name="_id")
 
 
-class _Hits(msgspec.Struct):
+class _Hits(msgspec.Struct, frozen=True):
     hits: list[_Hit] = []
 
 
-class _Found(msgspec.Struct):
+class _Found(msgspec.Struct, frozen=True):
     hits: _Hits = _Hits()
 
 
-class _Shards(msgspec.Struct):
+class _Shards(msgspec.Struct, frozen=True):
     failed: int = 0
 
 
-class _Refreshed(msgspec.Struct):
+class _Refreshed(msgspec.Struct, frozen=True):
     shards: _Shards = msgspec.field(name="_shards", default=_Shards())
 
 

@@ -15,34 +15,47 @@ _PLAIN_WORD = re.compile(r"[^\W_]+")
 _EXPANSIONS = 1024
 
 
-class _Hit(msgspec.Struct):
+class _Hit(msgspec.Struct, frozen=True):
     id: str = msgspec.field(name="_id")
     source: Document = msgspec.field(name="_source")
     score: float | None = msgspec.field(name="_score", default=None)
 
 
-class _Hits(msgspec.Struct):
+class _WholeHit(msgspec.Struct, frozen=True):
+    id: str = msgspec.field(name="_id")
+    source: dict[str, Any] = msgspec.field(name="_source")
+
+
+class _WholeHits(msgspec.Struct, frozen=True):
+    hits: list[_WholeHit] = []
+
+
+class _FoundWhole(msgspec.Struct, frozen=True):
+    hits: _WholeHits = _WholeHits()
+
+
+class _Hits(msgspec.Struct, frozen=True):
     hits: list[_Hit] = []
 
 
-class _Found(msgspec.Struct):
+class _Found(msgspec.Struct, frozen=True):
     hits: _Hits = _Hits()
 
 
-class _Bucket(msgspec.Struct):
+class _Bucket(msgspec.Struct, frozen=True):
     key: str
     doc_count: int
 
 
-class _Values(msgspec.Struct):
+class _Values(msgspec.Struct, frozen=True):
     buckets: list[_Bucket] = []
 
 
-class _Aggregations(msgspec.Struct):
+class _Aggregations(msgspec.Struct, frozen=True):
     values: _Values = _Values()
 
 
-class _Counted(msgspec.Struct):
+class _Counted(msgspec.Struct, frozen=True):
     aggregations: _Aggregations = _Aggregations()
 
 
@@ -62,6 +75,7 @@ def search_body(query: Query) -> dict[str, Any]:
         "size": check_limit(query.limit),
         "query": {"bool": {"must": must, "filter": filters}},
         "track_total_hits": False,
+        "_source": {"excludes": ["embedding"]},
     }
     newest = [{"created_at": {"order": "desc"}}, {"id": {"order": "asc"}}]
     if query.sort is not None:
@@ -77,6 +91,23 @@ def read_hits(answer: bytes) -> list[Hit]:
     """The hits in a search's answer."""
     found = msgspec.json.decode(answer, type=_Found)
     return [Hit(hit.id, hit.source, hit.score or 0.0) for hit in found.hits.hits]
+
+
+def get_body(ids: list[str]) -> dict[str, Any]:
+    """The body of a search for whole documents by id."""
+    # A document may lie in two indices when its post came twice with different times.
+    return {"size": 2 * len(ids), "query": {"ids": {"values": ids}}, "_source": {"exclude_vectors": False}}
+
+
+def read_documents(answer: bytes) -> dict[str, Document]:
+    """The documents in its answer, with their embeddings."""
+    found: dict[str, Document] = {}
+    for hit in msgspec.json.decode(answer, type=_FoundWhole).hits.hits:
+        # From 9.2 on the server does not keep the text that it was given but rebuilds numbers.
+        if isinstance(embedding := hit.source.get("embedding"), list):
+            hit.source["embedding"] = bytes(number & 0xFF for number in embedding).hex()
+        found[hit.id] = msgspec.convert(hit.source, Document)
+    return found
 
 
 def count_body(field: CountedField, limit: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, Wr
 from connectors.elasticsearch_bulk import ActionLines
 from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected, TooLarge
 from connectors.elasticsearch_schema import Interval, index_template
-from connectors.elasticsearch_search import count_body, read_counts, read_hits, search_body
+from connectors.elasticsearch_search import count_body, get_body, read_counts, read_documents, read_hits, search_body
 from connectors.elasticsearch_writer import BulkLimits, ElasticsearchWriter
 from groundswell.errors import StopJob, Unavailable
 from groundswell.records import Document
@@ -26,19 +26,19 @@ _OLDEST = (8, 19)
 _IDS = 5000
 
 
-class _Node(msgspec.Struct):
+class _Node(msgspec.Struct, frozen=True):
     version: str
 
 
-class _Nodes(msgspec.Struct):
+class _Nodes(msgspec.Struct, frozen=True):
     nodes: dict[str, _Node]
 
 
-class _Count(msgspec.Struct):
+class _Count(msgspec.Struct, frozen=True):
     count: int
 
 
-class _Index(msgspec.Struct):
+class _Index(msgspec.Struct, frozen=True):
     aliases: dict[str, msgspec.Raw] = {}
 
 
@@ -114,9 +114,8 @@ class ElasticsearchStore:
         found: dict[str, Document] = {}
         remaining = iter(ids)
         while batch := list(islice(remaining, _IDS)):
-            body = {"size": 2 * len(batch), "query": {"ids": {"values": batch}}}
-            answer = self._read("_search", body)
-            found.update((hit.id, hit.document) for hit in (read_hits(answer) if answer else []))
+            answer = self._read("_search", get_body(batch))
+            found.update(read_documents(answer) if answer else {})
         return found
 
     def refresh(self) -> None:

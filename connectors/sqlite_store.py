@@ -52,8 +52,12 @@ class SqliteStore:
         return SqliteWriter(self._path, self._waits, on_result, keep_waiting, self._transaction_documents)
 
     def search(self, query: Query) -> list[Hit]:
-        rows = self._read(*search_statement(query))
-        return [Hit(identity.hex(), _DECODER.decode(document), score) for identity, document, score in rows]
+        hits = []
+        for identity, encoded, score in self._read(*search_statement(query)):
+            document = _DECODER.decode(encoded)
+            document.embedding = None
+            hits.append(Hit(identity.hex(), document, score))
+        return hits
 
     def count(self) -> int:
         ((count,),) = self._read("SELECT count(*) FROM documents", [])

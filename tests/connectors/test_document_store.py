@@ -1,0 +1,401 @@
+"""What every document store must do, run over each of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connectors.document_query import Query, QueryError
+from connectors.document_store import Change, DocumentStore
+from connectors.documents import open_document_store
+from connectors.elasticsearch_schema import EMBEDDING_DIMENSIONS
+from connectors.elasticsearch_writer import BulkLimits
+from groundswell.records import Document, Geo, ModelRef, Scores, document_id
+from groundswell.waits import Waits
+from tests.connectors.documents import TIME, Tally, deletion, envelope
+
+Open = Callable[..., DocumentStore]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("elasticsearch", marks=pytest.mark.stack)])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    """Opens one and the same store as often as a test likes, with bulks of four documents."""
+    opened: list[DocumentStore] = []
+    if request.param == "elasticsearch":
+        server = request.getfixturevalue("elasticsearch")
+        url, alias = server.url, f"{server.prefix()}posts"
+    else:
+        url, alias = f"sqlite:///{tmp_path}/documents.db", "posts"
+
+    def open_it(limits: BulkLimits | None = None) -> DocumentStore:
+        limits = limits or BulkLimits(documents=4)
+        opened.append(open_document_store(url, Waits(), alias=alias, replicas=0, limits=limits))
+        opened[-1].prepare()
+        return opened[-1]
+
+    yield open_it
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Open) -> DocumentStore:
+    return open_store()
+
+
+def write(store: DocumentStore, *changes: Change) -> Tally:
+    tally = Tally()
+    writer = store.writer(tally, lambda: True)
+    writer.add(changes)
+    writer.flush()
+    writer.close()
+    store.refresh()
+    return tally
+
+
+def found(store: DocumentStore, text: str = "", **options: object) -> list[str]:
+    return [hit.document.id for hit in store.search(Query(text=text, **options))]  # type: ignore[arg-type]
+
+
+FULL = Document(
+    id="full",
+    source="test",
+    text='Everything at once: 東京 😀 <b>&amp;</b> "quotes" \\ \u2028 \x07',
+    created_at=datetime(2026, 12, 31, 23, 59, 59, 123000, tzinfo=UTC),
+    indexed_at=TIME,
+    author="someone",
+    lang="en",
+    hashtags=("one", "東京"),
+    url="https://example.org/1",
+    reply_to="7",
+    repost_of="8",
+    geo=Geo(35.68, 139.69),
+    sentiment=Scores("positive", 0.75, {"positive": 0.75, "negative": 0.25}),
+    emotion=Scores("joy", 1.0, {"joy": 1.0, "very long label": 0.0}),
+    embedding=bytes(range(256)).hex() + bytes(EMBEDDING_DIMENSIONS - 256).hex(),
+    embedding_space="minilm",
+    model=ModelRef("sentiment", "3"),
+    truncated=True,
+)
+
+
+class TestWriting:
+    def test_every_field_comes_back_as_it_was(self, store: DocumentStore) -> None:
+        full = envelope("full")
+        full.document = FULL
+        assert write(store, full).counts == (1, 0, 0, 0)
+        assert store.get([document_id("test", "full")]) == {document_id("test", "full"): FULL}
+
+    def test_a_search_leaves_the_embedding_out(self, store: DocumentStore) -> None:
+        full = envelope("full")
+        full.document = FULL
+        write(store, full)
+        (hit,) = store.search(Query(text="quotes"))
+        assert (hit.id, hit.document) == (document_id("test", "full"), msgspec.structs.replace(FULL, embedding=None))
+
+    def test_a_document_is_created_once(self, store: DocumentStore) -> None:
+        assert write(store, envelope(1, "first"), envelope(2), envelope(1, "second")).counts == (2, 1, 0, 0)
+        assert write(store, envelope(1, "third")).counts == (0, 1, 0, 0)
+        assert store.count() == 2
+        assert store.get([document_id("test", "1")])[document_id("test", "1")].text == "first"
+
+    def test_the_same_id_from_two_sources_is_two_documents(self, store: DocumentStore) -> None:
+        assert write(store, envelope(1, source="a"), envelope(1, source="b")).counts == (2, 0, 0, 0)
+
+    def test_many_bulks_and_weeks(self, store: DocumentStore) -> None:
+        changes = [envelope(number, created_at=TIME + timedelta(days=number)) for number in range(50)]
+        assert write(store, *changes).counts == (50, 0, 0, 0)
+        assert store.count() == 50
+        assert found(store, limit=3) == ["49", "48", "47"]
+
+    def test_writers_side_by_side(self, open_store: Open) -> None:
+        tallies = [Tally() for _ in range(3)]
+
+        def fill(tally: Tally) -> None:
+            writer = open_store().writer(tally, lambda: True)
+            for start in range(0, 200, 10):
+                writer.add([envelope(number) for number in range(start, start + 10)])
+            writer.flush()
+            writer.close()
+
+        threads = [threading.Thread(target=fill, args=(tally,)) for tally in tallies]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sum(tally.total.created for tally in tallies) == 200
+        assert sum(tally.total.duplicates for tally in tallies) == 400
+        store = open_store()
+        store.refresh()
+        assert store.count() == 200
+
+    def test_two_threads_share_a_writer(self, store: DocumentStore) -> None:
+        tally = Tally()
+        writer = store.writer(tally, lambda: True)
+
+        def fill(first: int) -> None:
+            for number in range(first, first + 100):
+                writer.add([envelope(number)])
+            writer.flush()
+
+        threads = [threading.Thread(target=fill, args=(first,)) for first in (0, 50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        writer.close()
+        assert tally.counts == (150, 50, 0, 0)
+
+    def test_flush_without_anything_is_fine(self, store: DocumentStore) -> None:
+        assert write(store).counts == (0, 0, 0, 0)
+
+    def test_what_can_never_be_stored_is_refused_and_the_rest_is_not(self, store: DocumentStore) -> None:
+        bad = [
+            envelope("short", embedding="00"),
+            envelope("nohex", embedding="zz" * EMBEDDING_DIMENSIONS),
+            envelope("geo", geo=Geo(95.0, 0.0)),
+            envelope("half a pair \ud83d", "half a pair \ud83d"),
+        ]
+        tally = write(store, envelope(1), *bad, envelope(2))
+        assert tally.counts == (2, 0, 0, 4)
+        refused = {refusal.envelope.post.id: refusal for refusal in tally.total.refused}
+        assert {post: refusal.cause for post, refusal in refused.items()} == {
+            "short": "document_parsing",
+            "nohex": "document_parsing",
+            "geo": "document_parsing",
+            "half a pair \ud83d": "not_unicode",
+        }
+        assert all(refusal.detail for refusal in refused.values())
+
+    def test_a_refused_document_does_not_stand_in_the_way_of_the_next_with_its_id(self, store: DocumentStore) -> None:
+        assert write(store, envelope(1, embedding="00"), envelope(1, "sound"), envelope(1)).counts == (1, 1, 0, 1)
+        assert found(store) == ["1"]
+
+    def test_extreme_texts_and_times(self, store: DocumentStore) -> None:
+        changes = [
+            envelope("empty", ""),
+            envelope("long", "word " * 50_000),
+            envelope("one word", "x" * 70_000),
+            envelope("url", url="https://example.org/" + "x" * 40_000),
+            envelope("tag", hashtags=("y" * 40_000,)),
+            envelope("old", created_at=datetime(1, 1, 1, tzinfo=UTC)),
+            envelope("late", created_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+            envelope("zero \x00", "zero \x00 byte"),
+        ]
+        assert write(store, *changes).counts == (8, 0, 0, 0)
+        assert found(store, sort="created_at", descending=False)[0] == "old"
+
+
+class TestDeleting:
+    def test_a_deletion_needs_no_time(self, store: DocumentStore) -> None:
+        write(store, envelope(1), envelope(2, created_at=TIME - timedelta(days=400)), envelope(3))
+        assert write(store, deletion(2), deletion(3), deletion(4)).counts == (0, 0, 2, 0)
+        assert found(store) == ["1"]
+        assert found(store, "river") == ["1"]
+
+    def test_nothing_to_delete_from(self, store: DocumentStore) -> None:
+        assert write(store, deletion(1)).counts == (0, 0, 0, 0)
+
+    def test_create_then_delete_in_one_go(self, store: DocumentStore) -> None:
+        assert write(store, envelope(1), deletion(1)).counts == (1, 0, 1, 0)
+        assert store.count() == 0
+
+    def test_delete_then_create_again(self, store: DocumentStore) -> None:
+        tally = write(store, envelope(1, "old"), deletion(1), envelope(1, "new"), envelope(1, "newer"))
+        assert tally.counts == (2, 1, 1, 0)
+        assert store.get([document_id("test", "1")])[document_id("test", "1")].text == "new"
+
+    def test_hashtags_go_too(self, store: DocumentStore) -> None:
+        write(store, envelope(1, hashtags=("flood",)))
+        write(store, deletion(1))
+        assert found(store, "#flood") == []
+        assert store.count_by("hashtags") == {}
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        steps=st.lists(st.tuples(st.sampled_from("cdr"), st.integers(0, 5)), max_size=40),
+        flushes=st.sets(st.integers(0, 40)),
+    )
+    def test_order_is_kept_for_every_document(
+        self, store: DocumentStore, steps: list[tuple[str, int]], flushes: set[int]
+    ) -> None:
+        """Against a dict: c creates, d deletes, r is a create that the store refuses."""
+        write(store, *(deletion(number) for number in range(6)))
+        expected: dict[str, str] = {}
+        counts = [0, 0, 0, 0]
+        tally = Tally()
+        writer = store.writer(tally, lambda: True)
+        for step, (what, number) in enumerate(steps):
+            identity = str(number)
+            if what == "d":
+                writer.add([deletion(number)])
+                counts[2] += expected.pop(identity, None) is not None
+            elif what == "r" and identity not in expected:
+                writer.add([envelope(number, embedding="00")])
+                counts[3] += 1
+            else:
+                writer.add([envelope(number, f"step {step}")])
+                counts[1 if identity in expected else 0] += 1
+                expected.setdefault(identity, f"step {step}")
+            if step in flushes:
+                writer.flush()
+        writer.flush()
+        writer.close()
+        store.refresh()
+        assert {hit.document.id: hit.document.text for hit in store.search(Query())} == expected
+        assert tally.counts == tuple(counts)
+
+
+@pytest.fixture
+def library(store: DocumentStore) -> DocumentStore:
+    def sentiment(positive: float) -> Scores:
+        label = "positive" if positive >= 0.5 else "negative"
+        score = max(positive, 1 - positive)
+        return Scores(label, score, {"positive": positive, "negative": 1 - positive})
+
+    write(
+        store,
+        envelope("flood", "The Flood has reached Main Street", lang="en", hashtags=("flood", "harvey"),
+                 created_at=TIME, sentiment=sentiment(0.125), source="twitter"),
+        envelope("outage", "Power outage after the flood; no outage of power elsewhere", lang="en",
+                 hashtags=("harvey",), created_at=TIME + timedelta(hours=1), sentiment=sentiment(0.25)),
+        envelope("party", "don't miss the party \U0001f389\U0001f389 tonight", lang="en",
+                 created_at=TIME + timedelta(hours=2), sentiment=sentiment(0.875)),
+        envelope("tokyo", "東京は今日も雨です", lang="ja", hashtags=("東京",), created_at=TIME + timedelta(days=10)),
+        envelope("cafe", "Café São_Paulo état", lang="fr", created_at=TIME - timedelta(days=30)),
+    )  # fmt: skip
+    return store
+
+
+class TestSearching:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("flood", {"flood", "outage"}),
+            ("FLOOD", {"flood", "outage"}),
+            ("flood street", {"flood"}),
+            ("flood party", set()),
+            ('"power outage"', {"outage"}),
+            ('"outage power"', set()),
+            ('"outage of power"', {"outage"}),
+            ("flo*", {"flood", "outage"}),
+            ("FLO* ma*", {"flood"}),
+            ('"main str" ', set()),
+            ("flo", set()),
+            ("#harvey", {"flood", "outage"}),
+            ("#HARVEY flood street", {"flood"}),
+            ("＃東京", {"tokyo"}),
+            ("#flood #harvey", {"flood"}),
+            ("#nothing", set()),
+            ("don't", {"party"}),
+            ("\U0001f389", {"party"}),
+            ("東京", {"tokyo"}),
+            ("今日", {"tokyo"}),
+            ("日今", set()),
+            ("café", {"cafe"}),
+            ("CAFÉ", {"cafe"}),
+            ("cafe", set()),
+            ("são_paulo", {"cafe"}),
+            ('flood "', {"flood", "outage"}),
+            ("flood AND street", set()),
+            ("text:flood", set()),
+            ("flood) OR (party", set()),
+            ("flood; -- '", {"outage", "flood"}),
+        ],
+    )
+    def test_words_phrases_prefixes_and_tags(self, library: DocumentStore, text: str, expected: set[str]) -> None:
+        assert set(found(library, text)) == expected
+
+    def test_bounds_and_terms(self, library: DocumentStore) -> None:
+        hour = TIME + timedelta(hours=1)
+        assert found(library, since=hour) == ["tokyo", "party", "outage"]
+        assert found(library, until=hour) == ["flood", "cafe"]
+        assert found(library, "flood", since=hour, until=hour + timedelta(seconds=1)) == ["outage"]
+        assert found(library, lang="fr") == ["cafe"]
+        assert found(library, source="twitter") == ["flood"]
+        assert found(library, hashtag="#Harvey", lang="en") == ["outage", "flood"]
+
+    def test_by_relevance_with_text_and_newest_first_without(self, library: DocumentStore) -> None:
+        assert found(library, "outage flood") == ["outage"]
+        scores = [hit.score for hit in library.search(Query(text="flood"))]
+        assert scores == sorted(scores, reverse=True)
+        assert all(score > 0 for score in scores)
+        assert found(library) == ["tokyo", "party", "outage", "flood", "cafe"]
+        assert found(library, limit=2) == ["tokyo", "party"]
+
+    @pytest.mark.parametrize(
+        ("field", "descending", "expected"),
+        [
+            ("sentiment.scores.positive", True, ["party", "outage", "flood", "tokyo", "cafe"]),
+            ("sentiment.scores.positive", False, ["flood", "outage", "party", "tokyo", "cafe"]),
+            ("sentiment.score", True, ["party", "flood", "outage", "tokyo", "cafe"]),
+            ("created_at", False, ["cafe", "flood", "outage", "party", "tokyo"]),
+            ("classification_flood", True, ["tokyo", "party", "outage", "flood", "cafe"]),
+            ("emotion.scores.joy", False, ["tokyo", "party", "outage", "flood", "cafe"]),
+        ],
+    )
+    def test_sorting_puts_documents_without_the_field_last(
+        self, library: DocumentStore, field: str, descending: bool, expected: list[str]
+    ) -> None:
+        assert found(library, sort=field, descending=descending) == expected
+
+    def test_sorting_a_text_search(self, library: DocumentStore) -> None:
+        assert found(library, "flood", sort="sentiment.scores.positive") == ["outage", "flood"]
+
+    @pytest.mark.parametrize("field", ["text", "embedding", "nonsense", "", "classification_meta", "_score", "a;b"])
+    def test_a_field_that_cannot_be_sorted_by_is_a_clear_error(self, library: DocumentStore, field: str) -> None:
+        with pytest.raises(QueryError, match=r"cannot sort by .*sentiment\.score"):
+            library.search(Query(sort=field))
+
+    @pytest.mark.parametrize("limit", [0, -1, 10_001])
+    def test_a_limit_out_of_range(self, library: DocumentStore, limit: int) -> None:
+        with pytest.raises(QueryError, match="limit"):
+            library.search(Query(limit=limit))
+
+    def test_counts(self, library: DocumentStore) -> None:
+        assert library.count_by("lang") == {"en": 3, "fr": 1, "ja": 1}
+        assert library.count_by("lang", limit=1) == {"en": 3}
+        assert library.count_by("sentiment.label") == {"negative": 2, "positive": 1}
+        assert next(iter(library.count_by("hashtags").items())) == ("harvey", 2)
+        assert library.count_by("source") == {"test": 4, "twitter": 1}
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        st.one_of(
+            st.text(max_size=60),
+            st.text(alphabet="\"*#():-+^~\\/'`%_;{}[]<>=!&| abAND\x00\ud800É京\U0001f389", max_size=40),
+            st.builds(lambda left, right: left + right, st.text(max_size=10), st.just(' NEAR("a" "b") OR x')),
+        )
+    )
+    def test_any_text_gives_a_result_or_a_clear_error(self, store: DocumentStore, text: str) -> None:
+        try:
+            store.search(Query(text=text, sort="created_at"))
+            store.search(Query(text=text))
+        except QueryError as error:
+            assert "nothing to search for" in str(error) or "no hashtag" in str(error)
+
+
+class TestBeforeAnything:
+    def test_an_empty_store_answers(self, store: DocumentStore) -> None:
+        assert store.count() == 0
+        assert store.search(Query(text="flood")) == []
+        assert store.search(Query(sort="sentiment.score")) == []
+        assert store.count_by("lang") == {}
+        assert store.get([document_id("a", "b")]) == {}
+        store.refresh()
+
+    def test_prepare_twice_keeps_what_is_there(self, open_store: Open) -> None:
+        write(open_store(), envelope(1))
+        assert open_store().count() == 1
+
+    def test_ping_tells_the_version(self, store: DocumentStore) -> None:
+        answer = store.ping()
+        assert int(answer.version.split(".")[0]) >= 3
+        assert answer.latency_s > 0
