@@ -1,0 +1,127 @@
+"""``groundswell demo``: the whole job on one machine, on real posts and an invented stream."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import shutil
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from cli.run import print_summary, supervise
+from connectors.configuration import load_settings
+from connectors.document_query import Query
+from connectors.document_store import DocumentStore, Hit
+from connectors.logs import configure_logging
+from dataflows import assembly
+from groundswell.errors import SettingsError
+from groundswell.settings import Settings
+from groundswell.waits import Waits
+
+_SAMPLE = Path(__file__).resolve().parents[1] / "demo" / "oklahoma-tornado-2013.jsonl.gz"
+_GENERATED = 20_000
+_SHOWN = 5
+
+
+class _Timed(msgspec.Struct):
+    created_at: datetime
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="run the job on a sample of real posts, with nothing else installed",
+        description="Read a sample of real posts beside an invented stream, index both, and show what was found.",
+    )
+    parser.add_argument("--posts", type=int, default=_GENERATED, help="invented posts beside the sample")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo in a fresh folder below the data directory."""
+    if not _SAMPLE.exists():
+        raise SettingsError(f"{_SAMPLE} is not here: the demo runs in a checkout, not in an installed package")
+    base = load_settings(args.config, overrides=args.set or ())
+    folder = Path(base.job.data_dir) / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    settings = load_settings(args.config, overrides=[*_overrides(folder, args.posts), *(args.set or ())])
+    configure_logging(settings.observability.log_format, settings.observability.log_level)
+    print(f"Reading {_SAMPLE.name} (real posts) beside {args.posts:,} invented ones, into {folder}")
+    outcome, seconds = supervise(settings, state=folder, until_end=True)
+    print_summary("text", outcome, seconds)
+    if outcome.exit_code == 0:
+        _report(settings, folder)
+    return outcome.exit_code
+
+
+def _overrides(folder: Path, posts: int) -> list[str]:
+    """The settings of the demo: the invented stream is laid over the time range of the real one."""
+    with gzip.open(_SAMPLE) as lines:
+        times = [msgspec.json.decode(line, type=_Timed).created_at for line in lines]
+    first, last = min(times), max(times)
+    span = (last - first).total_seconds()
+    return [
+        f"job.data_dir={folder}",
+        "sources.use=['files', 'generator']",
+        f"files.paths={msgspec.json.encode([str(_SAMPLE)]).decode()}",
+        f"generator.count={posts}",
+        "generator.rate=0",
+        f"generator.start={first.isoformat()}",
+        f"generator.span={span}",
+        "generator.malformed=0.005",
+        f"generator.bursts=[{{tag='sunset', start={span / 2}, duration=7200, share=0.3}}]",
+        "observability.port=0",
+    ]
+
+
+def _report(settings: Settings, folder: Path) -> None:
+    console = Console(highlight=False)
+    store = assembly.open_documents(settings, Waits())
+    try:
+        console.print(f"\n[bold]{store.count():,} documents[/bold]")
+        for title, field in (("sentiment", "sentiment.label"), ("languages", "lang"), ("hashtags", "hashtags")):
+            counts = store.count_by(field, 8)  # type: ignore[arg-type]
+            console.print(f"  {title}: " + ", ".join(f"{value} {count:,}" for value, count in counts.items()))
+        console.print()
+        console.print(_posts("Best scored", store, "sentiment.scores.positive"))
+        console.print(_posts("Worst scored", store, "sentiment.scores.negative"))
+    finally:
+        store.close()
+    url = f"sqlite:///{folder}/documents.db"
+    data = f"--set job.data_dir={folder}"
+    console.print("Look further:", style="bold")
+    for command in (
+        f"groundswell search 'tornado' --documents {url}",
+        f"groundswell search '#oklahoma' --documents {url} --sort sentiment.scores.negative",
+        f"groundswell dead list {data}",
+    ):
+        console.print(f"  {_program()} {command.partition(' ')[2]}", soft_wrap=True, markup=False)
+
+
+def _posts(title: str, store: DocumentStore, field: str) -> Table:
+    table = Table(title=title, title_justify="left", show_header=True, expand=True)
+    table.add_column("score", width=5)
+    table.add_column("time", width=16)
+    table.add_column("post", overflow="fold")
+    seen: set[str] = set()
+    for hit in store.search(Query(sort=field, limit=_SHOWN * 20)):
+        if hit.document.text not in seen and len(seen) < _SHOWN:
+            seen.add(hit.document.text)
+            table.add_row(_score(hit, field), f"{hit.document.created_at:%Y-%m-%d %H:%M}", hit.document.text)
+    return table
+
+
+def _score(hit: Hit, field: str) -> str:
+    sentiment = hit.document.sentiment
+    return f"{sentiment.scores[field.rpartition('.')[2]]:.2f}" if sentiment else "-"
+
+
+def _program() -> str:
+    """How this command was called, so that the next one can be called likewise."""
+    return sys.argv[0] if sys.argv[0].endswith("groundswell") else "groundswell"
