@@ -7,27 +7,63 @@ never has to guess whether a missing series means "none" or "not running".
 from __future__ import annotations
 
 from collections import Counter as Tally
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.samples import Sample
 
+from groundswell import step_ids
 from groundswell.reports import Totals
 
 REGISTRY = CollectorRegistry()
+
+SOURCES: Final = ("kafka", "files", "generator")
+DEPENDENCIES: Final = ("kafka", "elasticsearch", "redis", "sqlite")
+#: Steps whose batches are timed.
+STEPS: Final = (step_ids.DECODE, step_ids.ANALYSE, step_ids.DOCUMENTS, step_ids.DEAD_LETTERS)
+
+#: What the values of each label are.
+LABELS: Final = {
+    "source": "`kafka`, `files` or `generator`",
+    "dependency": "`kafka`, `elasticsearch`, `redis` or `sqlite`",
+    "step": "id of the step in the flow: `decode`, `analyse`, `documents`, `dead-letters`, `crash` for a quarantine",
+    "reason": "why a record is no post, a short constant",
+    "cause": "why a record cannot become a document, a short constant",
+    "partition": "topic and partition, as `posts/0`",
+    "model": "name of the model",
+    "version": "version of the model",
+    "provider": "execution provider in use",
+}
+
+
+class Described(NamedTuple):
+    """A metric as the reference page shows it."""
+
+    name: str
+    kind: str
+    meaning: str
+    labels: tuple[str, ...]
+
+
+#: Every metric of this file, in its order.
+CATALOGUE: list[Described] = []
 
 _LATENCY_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _FRESHNESS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 
 def _counter(name: str, meaning: str, *labels: str) -> Counter:
+    CATALOGUE.append(Described(name, "counter", meaning, labels))
     return Counter(name, meaning, labels, registry=REGISTRY)
 
 
 def _gauge(name: str, meaning: str, *labels: str) -> Gauge:
+    CATALOGUE.append(Described(name, "gauge", meaning, labels))
     return Gauge(name, meaning, labels, registry=REGISTRY)
 
 
 def _histogram(name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = _LATENCY_SECONDS) -> Histogram:
+    CATALOGUE.append(Described(name, "histogram", meaning, labels))
     return Histogram(name, meaning, labels, registry=REGISTRY, buckets=buckets)
 
 
@@ -91,3 +127,17 @@ def _samples(counter: Counter) -> list[Sample]:
 
 def _total(counter: Counter) -> int:
     return int(sum(sample.value for sample in _samples(counter)))
+
+
+def _initialise() -> None:
+    """Make the series of every label value that is known beforehand, at 0."""
+    for source in SOURCES:
+        RECORDS_IN.labels(source)
+        BYTES_IN.labels(source)
+    for dependency in DEPENDENCIES:
+        STORE_RETRIES.labels(dependency)
+    for step in STEPS:
+        STEP_SECONDS.labels(step)
+
+
+_initialise()

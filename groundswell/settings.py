@@ -58,8 +58,9 @@ class Job(_Section, frozen=True):
     drain_timeout: Seconds = 30.0
     #: Restarts without progress before the supervisor gives up.
     max_restarts: NotNegative = 5
-    #: First and longest wait before a restart, in seconds; it doubles in between.
+    #: The first wait before a restart, in seconds; each further one is twice as long.
     restart_backoff: Seconds = 0.5
+    #: The longest wait before a restart, in seconds.
     restart_backoff_max: Seconds = 30.0
     #: A record that crashes the job again and again: stop, or move it to the dead letters.
     on_crash: Literal["stop", "quarantine"] = "stop"
@@ -72,32 +73,43 @@ class Job(_Section, frozen=True):
 class Sources(_Section, frozen=True):
     """Which sources feed the flow, and how far they read ahead."""
 
+    #: The sources, side by side.
     use: tuple[Literal["kafka", "files", "generator"], ...] = ("generator",)
-    #: Records and bytes read and not yet handed to the stores, per process.
+    #: Most records read and not yet handed to the stores, per process.
     credit_records: Positive = 20_000
+    #: Most bytes of such records.
     credit_bytes: Positive = 64 * 1024 * 1024
 
 
 class Kafka(_Section, frozen=True):
     """The broker and its topics; ``client`` passes any librdkafka setting through."""
 
+    #: Brokers to begin with, ``host:port`` separated by commas.
     bootstrap_servers: str = "localhost:9092"
+    #: Topic that is read.
     topic: str = "posts"
+    #: Topic that dead letters go to.
     dead_topic: str = "posts.dead"
+    #: Consumer group under which offsets are committed for lag tools.
     group: str = "groundswell"
     #: Where a partition without a stored offset begins.
     start: Literal["earliest", "latest"] = "earliest"
     #: A stored offset that the broker no longer has: go on at the earliest, or stop.
     on_expired: Literal["earliest", "fail"] = "earliest"
+    #: Any setting of librdkafka, such as ``"security.protocol"``.
     client: dict[str, str | int | float | bool] = {}
+    #: Password of ``client."sasl.username"``.
     sasl_password: str = ""
+    #: Password of ``client."ssl.key.location"``.
     ssl_key_password: str = ""
 
 
 class Files(_Section, frozen=True):
     """Files, globs and folders (a folder is watched) with posts."""
 
+    #: Files, globs and folders; a folder is watched.
     paths: tuple[str, ...] = ()
+    #: Character encoding of CSV and JSON files.
     encoding: str = "utf-8"
     #: Column separator of CSV files; empty means: look.
     delimiter: Annotated[str, Meta(max_length=1)] = ""
@@ -108,9 +120,11 @@ class Files(_Section, frozen=True):
 class Burst(_Section, frozen=True):
     """A planted burst of one hashtag in the generator's stream."""
 
+    #: The hashtag.
     tag: str
-    #: Seconds after the stream's start, and how long it lasts.
+    #: Seconds after the stream's start.
     start: Annotated[float, Meta(ge=0)]
+    #: How long it lasts, in seconds.
     duration: Seconds
     #: Share of posts that carry the tag while it lasts.
     share: Share = 0.3
@@ -119,6 +133,7 @@ class Burst(_Section, frozen=True):
 class Generator(_Section, frozen=True):
     """The built-in stream of invented posts."""
 
+    #: The same seed gives the same posts.
     seed: int = 1
     #: Posts per second; 0 means as fast as they are taken.
     rate: Annotated[float, Meta(ge=0)] = 100.0
@@ -128,26 +143,38 @@ class Generator(_Section, frozen=True):
     start: str = ""
     #: Seconds of event time over which ``count`` posts are spread; 0 means wall time.
     span: Annotated[float, Meta(ge=0)] = 0.0
-    #: Different hashtags, drawn from a Zipf distribution with this exponent.
+    #: Number of different hashtags.
     tags: Positive = 2_000
+    #: Exponent of the Zipf distribution that hashtags are drawn from.
     zipf: Annotated[float, Meta(gt=1)] = 1.3
     #: Share of records that are broken on purpose.
     malformed: Share = 0.0
+    #: Planted bursts of one hashtag each.
     bursts: tuple[Burst, ...] = ()
 
 
 class Mapping(_Section, frozen=True):
     """Where the generic decoder finds a post's fields (dotted paths)."""
 
+    #: Id of the post; required.
     id: str = "id"
+    #: Name of the network or site.
     source: str = "source"
+    #: Author; may be missing.
     author: str = "author"
+    #: Text; required.
     text: str = "text"
+    #: Time of the post; required.
     created_at: str = "created_at"
+    #: Language, a BCP 47 tag.
     lang: str = "lang"
+    #: List of hashtags; without it they are taken from the text.
     hashtags: str = "hashtags"
+    #: Address of the post.
     url: str = "url"
+    #: Id of the post that it answers.
     reply_to: str = "reply_to"
+    #: Id of the post that it repeats.
     repost_of: str = "repost_of"
     #: Source name of posts that carry none.
     default_source: Name = "posts"
@@ -160,6 +187,7 @@ class Mapping(_Section, frozen=True):
 class Decode(_Section, frozen=True):
     """How records become posts, and which posts are refused."""
 
+    #: Shape of the records; ``auto`` looks at each.
     shape: Literal["auto", "twitter_v1", "twitter_v2", "mastodon", "bluesky", "sentiment140", "generic"] = "auto"
     #: Longest time that a post may be dated into the future, in seconds.
     max_future: Seconds = 86_400.0
@@ -167,6 +195,7 @@ class Decode(_Section, frozen=True):
     floor: date = date(2006, 1, 1)
     #: Largest record, in bytes.
     max_record_bytes: Positive = 8 * 1024 * 1024
+    #: Where the ``generic`` shape finds its fields.
     mapping: Mapping = Mapping()
 
 
@@ -180,17 +209,27 @@ class Documents(_Section, frozen=True):
     alias: Name = "posts"
     #: One index a week, a month, or one for all.
     interval: Literal["week", "month", "none"] = "week"
+    #: Most documents in one bulk request.
     bulk_documents: Positive = 2_000
+    #: Most bytes in one bulk request, before compression.
     bulk_bytes: Positive = 4 * 1024 * 1024
     #: Bulk requests in flight per sink.
     in_flight: Annotated[int, Meta(ge=1, le=32)] = 2
+    #: Compress requests.
     compress: bool = True
+    #: Longest time for one request, in seconds.
     timeout: Seconds = 60.0
+    #: Primary shards of a new index.
     shards: Positive = 1
+    #: Replicas of a new index.
     replicas: NotNegative = 1
+    #: File with the certificate authorities to trust; empty means the system's.
     ca_certs: str = ""
+    #: User of the store.
     username: str = ""
+    #: Password of ``username``.
     password: str = ""
+    #: API key, instead of user and password.
     api_key: str = ""
 
 
@@ -201,7 +240,9 @@ class Redis(_Section, frozen=True):
     url: str = "embedded"
     #: Prepended to every key.
     prefix: str = ""
+    #: User of the server (ACL).
     username: str = ""
+    #: Password of the server.
     password: str = ""
 
 
@@ -212,6 +253,7 @@ class DeadLetters(_Section, frozen=True):
     store: Literal["", "kafka", "sqlite"] = ""
     #: Above this share of the last ``window`` records the job stops with a reason.
     max_share: Share = 0.5
+    #: Last records over which that share is taken.
     window: Positive = 10_000
 
 
@@ -229,11 +271,13 @@ class Models(_Section, frozen=True):
 class Observability(_Section, frozen=True):
     """Metrics, health and logs."""
 
-    #: Host and port of ``/metrics``, ``/healthz`` and ``/readyz``; process *i* takes
-    #: port + *i*. Port 0 turns them off.
+    #: Address on which ``/metrics``, ``/healthz`` and ``/readyz`` are served.
     host: str = "127.0.0.1"
+    #: Their port; process *i* takes port + *i*. 0 turns them off.
     port: Port = 9464
+    #: Log lines for people or for machines.
     log_format: Literal["text", "json"] = "text"
+    #: Least severe level that is logged.
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
