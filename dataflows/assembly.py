@@ -1,0 +1,95 @@
+"""From settings to parts: what every command and the job itself open."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+
+from connectors.credits import Credits
+from connectors.dead_letters import DeadLetterStore
+from connectors.document_store import DocumentStore
+from connectors.documents import open_document_store
+from connectors.elasticsearch_writer import BulkLimits
+from connectors.sqlite_dead_letters import SqliteDeadLetters
+from connectors.sqlite_schema import path_of
+from groundswell.records import Analysis
+from groundswell.settings import Settings
+from groundswell.waits import Waits
+from inference.engine import Engine
+from inference.repository import default_repository
+from operators.decode import Decoder
+
+
+def documents_url(settings: Settings) -> str:
+    """The address of the document store; by default a file in the data directory."""
+    return settings.documents.url or f"sqlite:///{Path(settings.job.data_dir) / 'documents.db'}"
+
+
+def open_documents(settings: Settings, waits: Waits) -> DocumentStore:
+    """The document store; connects to nothing yet."""
+    documents = settings.documents
+    return open_document_store(
+        documents_url(settings),
+        waits,
+        alias=documents.alias,
+        interval=documents.interval,
+        shards=documents.shards,
+        replicas=documents.replicas,
+        limits=BulkLimits(
+            documents=documents.bulk_documents,
+            size=documents.bulk_bytes,
+            in_flight=documents.in_flight,
+            compress=documents.compress,
+        ),
+        timeout=documents.timeout,
+        username=documents.username,
+        password=documents.password,
+        api_key=documents.api_key,
+        ca_certs=documents.ca_certs,
+    )
+
+
+def dead_letters_in_kafka(settings: Settings) -> bool:
+    """Whether dead letters go to a topic; by default they do when posts come from one."""
+    return (settings.dead_letters.store or ("kafka" if "kafka" in settings.sources.use else "sqlite")) == "kafka"
+
+
+def open_sqlite_dead_letters(settings: Settings, waits: Waits) -> SqliteDeadLetters:
+    """The embedded store of dead letters: beside the documents where these are in SQLite."""
+    url = documents_url(settings)
+    path = path_of(url) if url.startswith("sqlite:") else Path(settings.job.data_dir) / "dead-letters.db"
+    return SqliteDeadLetters(path, waits)
+
+
+def kafka_client(settings: Settings) -> dict[str, str | int | float | bool]:
+    """The librdkafka settings that are passed through, with the secrets in their places."""
+    kafka = settings.kafka
+    secrets = {"sasl.password": kafka.sasl_password, "ssl.key.password": kafka.ssl_key_password}
+    return kafka.client | {name: value for name, value in secrets.items() if value}
+
+
+def open_engine(settings: Settings) -> Engine | None:
+    """The models, verified and warm, or ``None`` when they are turned off.
+
+    Raises ``ModelError`` for a model that must not serve.
+    """
+    models = settings.models
+    if not models.sentiment:
+        return None
+    repository = Path(models.repository) if models.repository else default_repository()
+    return Engine(repository, {"sentiment": models.sentiment}, threads=models.threads)
+
+
+def open_decoder(settings: Settings, clock: Callable[[], datetime]) -> Decoder:
+    """The decoder."""
+    decode = settings.decode
+    return Decoder(
+        decode.shape,
+        decode.mapping,
+        timedelta(seconds=decode.max_future),
+        datetime.combine(decode.floor, time(), UTC),
+        clock,
+        max_record_bytes=decode.max_record_bytes,
+    )
