@@ -1,0 +1,43 @@
+"""``groundswell check``: are these settings usable? Connects to nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import msgspec
+
+from cli.options import load
+from connectors.logs import mask
+from groundswell.settings import SECRETS, Settings
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "check", description="Validate the settings file, the environment and the command line; connect to nothing."
+    )
+    parser.add_argument("--show", action="store_true", help="print the effective settings, without secrets")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say that the settings are valid; ``SettingsError`` says that they are not."""
+    settings = load(args)
+    if args.show:
+        print("\n".join(effective(settings)))
+    else:
+        print(f"{args.config or 'settings'}: valid")
+    return 0
+
+
+def effective(settings: Settings) -> list[str]:
+    """Every setting as ``section.key = value``; a secret shows only that it is set."""
+    lines = []
+    for section, values in msgspec.to_builtins(settings).items():
+        for name, value in values.items():
+            key = f"{section}.{name}"
+            shown = "***" if key in SECRETS and value else json.dumps(value, ensure_ascii=False)
+            # An address or a librdkafka setting may hold a secret too.
+            lines.append(f"{key} = {shown}" if key in SECRETS else mask(f"{key} = {shown}"))
+    return lines
