@@ -88,4 +88,4 @@ def identify(probe: Probe) -> str | None:
         return "mastodon"
     if present(probe.did) and present(probe.kind):
         return "bluesky"
-    return None
+    return "twitter_v1" if present(probe.id_str) and present(probe.user) else None

@@ -64,6 +64,7 @@ class Reader:
         """
         if len(value) > self._max_record_bytes:
             raise DecodeError("too_large", f"{len(value)} bytes, more than {self._max_record_bytes}")
+        value = value.removeprefix(_BOM)
         try:
             return self._parse(value, fixed, depth)
         except _UNREADABLE as error:
@@ -86,7 +87,7 @@ class Reader:
             else:
                 if outcome is not None:
                     return outcome
-        return self._look(value.removeprefix(_BOM).strip(_BLANK), fixed, failure, depth)
+        return self._look(value.strip(_BLANK), fixed, failure, depth)
 
     def _look(self, value: bytes, fixed: Shape | None, failure: Exception | None, depth: int) -> Outcome | list[Part]:
         """A record that the likely shape did not know (or choked on, with ``failure``)."""

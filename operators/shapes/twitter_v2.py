@@ -182,7 +182,8 @@ class TwitterV2:
         if start == b"[":
             if not sure and page.includes is UNSET and page.meta is UNSET:
                 return None
-            return _unfold(_decode_list(page.data), _Includes(page.includes))
+            includes = _Includes(page.includes)
+            return [_part(raw, includes) for raw in _decode_list(page.data)] or Skip("empty_page")
         if start != b"{":
             return None
         return _outcome(_decode_tweet(page.data), _Includes(page.includes))
@@ -198,10 +199,6 @@ class TwitterV2:
             if tweet.author_id is None and tweet.edit_history_tweet_ids is UNSET and tweet.public_metrics is UNSET:
                 return None
         return _post(tweet, _Includes())
-
-
-def _unfold(elements: list[Raw], includes: _Includes) -> list[Part]:
-    return [_part(raw, includes) for raw in elements]
 
 
 def _part(raw: Raw, includes: _Includes) -> Part:
