@@ -12,10 +12,10 @@ from collections.abc import Callable
 from types import FrameType
 
 import msgspec
-from connectors.logs import configure_logging
-from dataflows.job import Job
 
 from cli.processes import die_with_parent
+from connectors.logs import configure_logging
+from dataflows.job import Job
 from dataflows.order import Order
 from groundswell.errors import Draining, GroundswellError, StopJob
 from groundswell.reports import CRASHED, DRAINED, FINISHED, STOPPED, Ended, Report, Totals

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 from connectors.embedded_redis import EmbeddedRedis
-from connectors.logs import configure_logging
 
 from cli.status_line import status_line
 from cli.supervisor import Outcome, Supervisor
 from connectors.configuration import load_settings
+from connectors.logs import configure_logging
 from groundswell.reports import Totals
 from groundswell.settings import Settings
 

@@ -14,6 +14,7 @@ import msgspec
 
 from cli.processes import JobProcess, free_port
 from connectors.breadcrumbs import read_breadcrumbs
+from connectors.recovery import open_recovery
 from dataflows.order import Order
 from groundswell.reports import CRASHED, DRAINED, FINISHED, STOPPED, Ended, Status, Totals
 from groundswell.settings import Settings
@@ -68,6 +69,7 @@ class Supervisor:
 
     def run(self) -> Outcome:
         """Start, watch and restart until the job ends, is told to stop, or must give up."""
+        open_recovery(self._recovery_dir, self._settings.job.recovery_partitions)
         handlers = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             while True:

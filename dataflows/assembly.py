@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from connectors.credits import Credits
 from connectors.dead_letters import DeadLetterStore
 from connectors.document_store import DocumentStore
 from connectors.documents import open_document_store
 from connectors.elasticsearch_writer import BulkLimits
+from connectors.kafka_dead_letters import KafkaDeadLetters
 from connectors.sqlite_dead_letters import SqliteDeadLetters
 from connectors.sqlite_schema import path_of
-from groundswell.records import Analysis
 from groundswell.settings import Settings
 from groundswell.waits import Waits
 from inference.engine import Engine
@@ -61,6 +59,16 @@ def open_sqlite_dead_letters(settings: Settings, waits: Waits) -> SqliteDeadLett
     url = documents_url(settings)
     path = path_of(url) if url.startswith("sqlite:") else Path(settings.job.data_dir) / "dead-letters.db"
     return SqliteDeadLetters(path, waits)
+
+
+def open_dead_letters(settings: Settings, waits: Waits) -> DeadLetterStore:
+    """The store of dead letters; connects to nothing yet."""
+    if not dead_letters_in_kafka(settings):
+        return open_sqlite_dead_letters(settings, waits)
+    kafka = settings.kafka
+    return KafkaDeadLetters(
+        kafka.bootstrap_servers, kafka.dead_topic, kafka.topic, waits, client=kafka_client(settings)
+    )
 
 
 def kafka_client(settings: Settings) -> dict[str, str | int | float | bool]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bytewax._bytewax import cluster_main
-from connectors.dead_letter_sink import DeadLetterSink
-from connectors.document_sink import DocumentSink
-from connectors.presence import Presence
 
 from connectors.breadcrumbs import Breadcrumbs
 from connectors.credits import Credits
-from connectors.document_store import DocumentStore
+from connectors.dead_letter_sink import DeadLetterSink
+from connectors.document_sink import DocumentSink
 from connectors.health_server import HealthServer
 from connectors.patience import Patience
 from connectors.recovery import open_recovery
-from connectors.source import CompositeSource
+from connectors.source import CompositeSource, PostSource
 from dataflows import assembly, posts
 from dataflows.order import Order
+from dataflows.sources import open_replay, open_sources
 from groundswell import metrics, step_ids
 from groundswell.errors import Unavailable
 from groundswell.health import Health
@@ -50,7 +50,6 @@ class Job:
         observability = settings.observability
         if observability.port:
             self._server = HealthServer(observability.host, observability.port + order.process, self._health)
-        self._presence: Presence | None = None
         metrics.RESTARTS.set(order.restarts)
 
     def run(self) -> None:
@@ -61,44 +60,35 @@ class Job:
             Draining: told to stop while a dependency did not answer.
         """
         order = self._order
-        settings = order.settings
         if self._server is not None:
             self._server.start()
-        store = assembly.open_documents(settings, self._waits)
-        self._health_checks(store)
-        self._prepare(store)
-        dead_letters = assembly.open_dead_letters(settings, self._waits)
-        engine = assembly.open_engine(settings)
-        credits_ = Credits(settings.sources.credit_records, settings.sources.credit_bytes)
+        store = assembly.open_documents(order.settings, self._waits)
+        self._until_it_answers("documents", store.prepare)
+        dead_letters = assembly.open_dead_letters(order.settings, self._waits)
+        self._until_it_answers("dead letters", dead_letters.prepare)
+        engine = assembly.open_engine(order.settings)
+        allowance = Credits(order.settings.sources.credit_records, order.settings.sources.credit_bytes)
+        replay = open_replay(order.settings, allowance, self._stop, self._waits) if order.replay else None
+        sources = [replay] if replay else self._sources(allowance)
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
-        share = None
-        if not (order.until_end and "kafka" not in settings.sources.use):
-            share = DeadShare(settings.dead_letters.max_share, settings.dead_letters.window)
+        analyser = Analyser(engine.submit if engine else None, _now)
         slots = step_ids.slots_of(order.process, order.processes)
-        flow = posts.build(
+        self._run_flow(
             posts.PostsFlow(
-                source=CompositeSource(
-                    assembly.open_sources(settings, credits_, self._stop, self._waits, order.until_end, order.replay),
-                    on_epoch=self._epoch_closed,
-                ),
+                source=CompositeSource(sources, self._epoch_closed),
                 isolation=order.isolation,
-                decoder=TracedDecoder(assembly.open_decoder(settings, _now), marks, share),
-                analyser=TracedAnalyser(Analyser(engine, _now), marks, one_by_one=bool(order.isolation)),
-                documents=DocumentSink(store, dead_letters, credits_, slots, self._keep_waiting),
-                dead_letters=DeadLetterSink(dead_letters, slots),
+                decoder=TracedDecoder(assembly.open_decoder(order.settings, _now), marks, self._dead_share()),
+                analyser=TracedAnalyser(analyser, marks, one_by_one=bool(order.isolation)),
+                documents=DocumentSink(store, dead_letters, allowance, slots, self._keep_waiting, self._dead_share()),
+                dead_letters=DeadLetterSink(dead_letters, slots, self._keep_waiting),
                 slots=slots,
                 now=_now,
             )
         )
-        self._announce(engine)
-        cluster_main(
-            flow,
-            list(order.addresses),
-            order.process,
-            epoch_interval=timedelta(seconds=settings.job.epoch_interval),
-            recovery_config=open_recovery(Path(order.recovery_dir), settings.job.recovery_partitions),
-            worker_count_per_proc=settings.job.workers,
-        )
+        if replay is not None and not self._stop.is_set():
+            replay.finish()
+        dead_letters.close()
+        store.close()
 
     def status(self) -> Status:
         """What a status line shows."""
@@ -114,14 +104,27 @@ class Job:
 
     def close(self) -> None:
         """Stop what runs beside the flow."""
-        if self._presence is not None:
-            self._presence.close()
         if self._server is not None:
             self._server.close()
 
     def drain(self) -> None:
         """Told to stop: still alive, but not ready for more."""
         self._health.draining()
+
+    def _run_flow(self, parts: posts.PostsFlow) -> None:
+        order = self._order
+        job = order.settings.job
+        cluster_main(
+            posts.build(parts),
+            list(order.addresses),
+            order.process,
+            epoch_interval=timedelta(seconds=job.epoch_interval),
+            recovery_config=open_recovery(Path(order.recovery_dir), job.recovery_partitions),
+            worker_count_per_proc=job.workers,
+        )
+
+    def _sources(self, allowance: Credits) -> list[PostSource]:
+        return open_sources(self._order.settings, allowance, self._stop, self._waits, until_end=self._order.until_end)
 
     def _epoch_closed(self) -> None:
         self._epochs += 1
@@ -135,11 +138,18 @@ class Job:
             self._give_up = time.monotonic() + self._order.settings.job.drain_timeout
         return time.monotonic() < self._give_up
 
-    def _prepare(self, store: DocumentStore) -> None:
-        patience = Patience("documents", self._waits, self._keep_waiting)
+    def _dead_share(self) -> DeadShare | None:
+        """The guard of the share of dead letters; bad records in given files never stop a run that ends with them."""
+        settings = self._order.settings
+        if self._order.replay or (self._order.until_end and "kafka" not in settings.sources.use):
+            return None
+        return DeadShare(settings.dead_letters.max_share, settings.dead_letters.window)
+
+    def _until_it_answers(self, dependency: str, prepare: Callable[[], None]) -> None:
+        patience = Patience(dependency, self._waits, self._keep_waiting)
         while True:
             try:
-                store.prepare()
+                prepare()
             except Unavailable as error:
                 patience.pause(error.reason)
             else:

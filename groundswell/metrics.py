@@ -121,6 +121,16 @@ def totals() -> Totals:
     )
 
 
+def lag() -> int:
+    """Records behind the ends of all partitions."""
+    return int(sum(sample.value for family in SOURCE_LAG.collect() for sample in family.samples))
+
+
+def progress() -> tuple[int, int]:
+    """Records read, and records still to read as far as the sources know."""
+    return _total(RECORDS_IN), lag()
+
+
 def _samples(counter: Counter) -> list[Sample]:
     return [sample for family in counter.collect() for sample in family.samples if sample.name.endswith("_total")]
 

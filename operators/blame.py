@@ -84,4 +84,4 @@ class Restarts:
         if self._without_progress > self._limit:
             return None
         self.total += 1
-        return min(self._longest, self._first * 2 ** (self._without_progress - 1))
+        return min(self._longest, self._first * 2.0 ** (self._without_progress - 1))

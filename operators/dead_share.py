@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
 
 from groundswell.errors import StopJob
-from groundswell.records import Batch
+from groundswell.records import DeadLetter
 
 
 class DeadShare:
@@ -20,15 +21,14 @@ class DeadShare:
         self._dead: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def observe(self, batch: Batch) -> None:
-        """Count a decoded batch.
+    def count(self, posts: int, letters: Sequence[DeadLetter]) -> None:
+        """Count ``posts`` more, ``letters`` among them.
 
         Raises:
             StopJob: the window is full and more than ``max_share`` of it is dead;
                 the message names the causes and one example.
         """
-        causes = Counter(letter.cause for letter in batch.dead)
-        posts = len(batch.changes) + len(batch.dead)
+        causes = Counter(letter.cause for letter in letters)
         if not posts:
             return
         with self._lock:
@@ -41,11 +41,11 @@ class DeadShare:
                 self._dead -= old_causes
             dead = self._dead.total()
             if self._records >= self._window and dead > self._max_share * self._records:
-                self._stop(batch, dead)
+                self._stop(letters, dead)
 
-    def _stop(self, batch: Batch, dead: int) -> None:
+    def _stop(self, letters: Sequence[DeadLetter], dead: int) -> None:
         causes = ", ".join(f"{cause}: {count}" for cause, count in self._dead.most_common(3))
-        example = f"; for example {batch.dead[0].key}: {batch.dead[0].detail}" if batch.dead else ""
+        example = f"; for example {letters[0].key}: {letters[0].detail}" if letters else ""
         raise StopJob(
             f"{dead} of the last {self._records} records are dead letters ({causes}{example}); check decode.shape and "
             f"decode.mapping, or raise dead_letters.max_share above {self._max_share}"

@@ -37,7 +37,7 @@ class TracedDecoder:
         decoded = self._decoder.decode(batch)
         self._marks.leave()
         if self._share is not None:
-            self._share.observe(decoded)
+            self._share.count(len(decoded.changes) + len(decoded.dead), decoded.dead)
         return decoded
 
 
