@@ -276,7 +276,7 @@ def test_the_step_counts_what_it_decodes_and_passes_on_what_is_decoded() -> None
     source: TestingSource[RawBatch | Batch] = TestingSource(inputs)
     stream = op.input("in", flow, source)
     op.output("out", decode_step("decode", stream, Decoder(clock=clock)), TestingSink(out))
-    run_main(flow)  # type: ignore[no-untyped-call]
+    run_main(flow)
     assert out[1] is decoded
     assert [len(batch.changes) for batch in out] == [3, 0, 3]
     assert {key: value - before[key] for key, value in counted().items()} == {
