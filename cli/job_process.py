@@ -17,15 +17,15 @@ from cli.processes import die_with_parent
 from connectors.logs import configure_logging
 from dataflows.job import Job
 from dataflows.order import Order
-from groundswell.errors import Draining, GroundswellError, StopJob
-from groundswell.reports import CRASHED, DRAINED, FINISHED, STOPPED, Ended, Report, Totals
+from groundswell.errors import Draining, GroundswellError, SettingsError, StopJob
+from groundswell.reports import CRASHED, DRAINED, FINISHED, REFUSED, STOPPED, Ended, Report, Totals
 
 _LOG = logging.getLogger("groundswell.job")
 _STATUS_SECONDS = 0.5
 
 
 def main() -> int:
-    """Run the job to its end; the exit code is 0 for finished or drained, 3 for stopped, 1 for crashed."""
+    """Run the job to its end; the exit code is 0 for finished or drained, 2 for refused settings, 3 for stopped, 1 for crashed."""
     report_fd, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent()
     if os.getppid() != parent:
@@ -72,7 +72,7 @@ def _run(order: Order, report: Callable[[Report], None]) -> int:
         job.close()
     else:
         report(Ended(how, reason, Totals()))
-    return {FINISHED: 0, DRAINED: 0, STOPPED: 3}.get(how, 1)
+    return {FINISHED: 0, DRAINED: 0, REFUSED: 2, STOPPED: 3}.get(how, 1)
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
@@ -85,6 +85,8 @@ def _explain(error: BaseException) -> tuple[str, str]:
     for link in chain:
         if isinstance(link, StopJob):
             return STOPPED, str(link)
+        if isinstance(link, SettingsError):
+            return REFUSED, str(link)
     for link in chain:
         if isinstance(link, Draining):
             return CRASHED, f"gave up waiting to drain: {link}; it resumes from the last snapshot"

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-from connectors.embedded_redis import EmbeddedRedis
 
 from cli.status_line import status_line
 from cli.supervisor import Outcome, Supervisor
 from connectors.configuration import load_settings
+from connectors.embedded_redis import EmbeddedRedis
 from connectors.logs import configure_logging
-from groundswell.reports import Totals
+from groundswell.reports import REFUSED, Totals
 from groundswell.settings import Settings
 
 
@@ -104,6 +104,8 @@ def print_summary(form: str, outcome: Outcome, seconds: float) -> None:
     totals: Totals = outcome.ended.totals
     if outcome.ended.reason:
         print(f"groundswell: {outcome.ended.reason}", file=sys.stderr)
+    if outcome.ended.how == REFUSED:
+        return
     if form == "json":
         summary = {
             "read": totals.read,

@@ -72,9 +72,12 @@ def _logging() -> Show:
 
     def show(statuses: list[Status]) -> None:
         nonlocal last
-        if statuses and time.monotonic() - last >= _LOG_SECONDS:
+        if not statuses:
+            return
+        now = rate.update(sum(status.totals.read for status in statuses))
+        if time.monotonic() - last >= _LOG_SECONDS:
             last = time.monotonic()
-            _LOG.info("%s", describe(statuses, rate.update(sum(status.totals.read for status in statuses))))
+            _LOG.info("%s", describe(statuses, now))
 
     return show
 

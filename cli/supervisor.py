@@ -16,7 +16,7 @@ from cli.processes import JobProcess, free_port
 from connectors.breadcrumbs import read_breadcrumbs
 from connectors.recovery import open_recovery
 from dataflows.order import Order
-from groundswell.reports import CRASHED, DRAINED, FINISHED, STOPPED, Ended, Status, Totals
+from groundswell.reports import CRASHED, DRAINED, FINISHED, REFUSED, STOPPED, Ended, Status, Totals
 from groundswell.settings import Settings
 from operators.blame import Blame, Restarts
 from operators.isolate import Isolation, Span
@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct):
 
     @property
     def exit_code(self) -> int:
-        return 0 if self.ended.how in {FINISHED, DRAINED} else 1
+        return {FINISHED: 0, DRAINED: 0, REFUSED: 2}.get(self.ended.how, 1)
 
 
 class Supervisor:
@@ -153,8 +153,8 @@ class Supervisor:
                 child.ended.totals if child.ended else child.status.totals if child.status else Totals()
             )
         for ended in endings:
-            if ended.how == STOPPED:
-                return Ended(STOPPED, ended.reason, totals)
+            if ended.how in {REFUSED, STOPPED}:
+                return Ended(ended.how, ended.reason, totals)
         if all(child.exit_code == 0 for child in self._children) and endings:
             how = FINISHED if all(ended.how == FINISHED for ended in endings) else DRAINED
             return Ended(how, "", totals)

@@ -30,6 +30,7 @@ _HEAD_BYTES = 1024 * 1024
 _SAMPLE_CHARS = 256 * 1024
 _SAMPLE_LINES = 20
 _CSV_SUFFIXES = {".csv", ".tsv", ".tab", ".psv"}
+_LINES_SUFFIXES = {".jsonl", ".ndjson"}
 _PACKED_SUFFIXES = {".gz", ".zst", ".zstd"}
 _PARQUET = b"PAR1"
 _BOM = codecs.BOM_UTF8
@@ -166,26 +167,27 @@ def _head(path: Path, encoding: str) -> tuple[bytes, bool, str]:
 
 
 def _look(path: Path, head: bytes, whole: bool, encoding: str) -> Layout:
-    """What the file is, by its first bytes; its name only decides between CSV and plain lines."""
+    """What the file is, by its first bytes; its name only decides where they leave it open."""
     if head.startswith(_PARQUET):
         return "parquet"
     text = head.removeprefix(_BOM).lstrip()
     first, *others = (line.strip() for line in text[:_HEAD_BYTES].split(b"\n", _SAMPLE_LINES)[:_SAMPLE_LINES])
     complete = whole or b"\n" in text
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in _PACKED_SUFFIXES:
+        suffixes.pop()
+    suffix = suffixes[-1] if suffixes else ""
     if text.startswith((b"{", b"[")):
-        layout = _look_at_json(text, first if complete else None, [line for line in others if line])
+        named_lines = suffix in _LINES_SUFFIXES
+        layout = _look_at_json(text, first if complete else None, [line for line in others if line], named_lines)
         if layout is not None:
             return layout
     if any(line.startswith(b"{") and is_json(line) for line in others):
         return "lines"
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    while suffixes and suffixes[-1] in _PACKED_SUFFIXES:
-        suffixes.pop()
-    named_csv = bool(suffixes) and suffixes[-1] in _CSV_SUFFIXES
-    return "csv" if named_csv or looks_like_csv(_sample(head, encoding)) else "lines"
+    return "csv" if suffix in _CSV_SUFFIXES or looks_like_csv(_sample(head, encoding)) else "lines"
 
 
-def _look_at_json(text: bytes, first: bytes | None, others: list[bytes]) -> Layout | None:
+def _look_at_json(text: bytes, first: bytes | None, others: list[bytes], named_lines: bool) -> Layout | None:
     """Lines or values for a file that begins with a bracket; ``None`` when it is no JSON at all."""
     rows = text.startswith(b"[")
     if first is not None and is_json(first) and (not rows or any(line.startswith(b"[") for line in others[:1])):
@@ -193,7 +195,10 @@ def _look_at_json(text: bytes, first: bytes | None, others: list[bytes]) -> Layo
     value = first_value(text)
     if value is not None and is_json(value):
         return "json"
-    if value is None and not breaks_a_string(text):
+    objects = sum(line.startswith(b"{") and is_json(line) for line in others)
+    # Two whole objects on lines of their own, with no comma behind: their first neighbour is what is broken.
+    named_lines = named_lines and b"\n" in text
+    if value is None and not breaks_a_string(text) and not (named_lines or (not rows and objects >= 2)):
         return "json"  # goes on beyond what was looked at, or was cut off
     # Brackets that close around what is no JSON, or a line break inside a string: a broken first line.
     if not rows or any(line.startswith(b"[") and is_json(line) for line in others):

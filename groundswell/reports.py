@@ -64,5 +64,6 @@ FINISHED = "finished"
 DRAINED = "drained"
 STOPPED = "stopped"
 CRASHED = "crashed"
+REFUSED = "refused"
 
 Report = Status | Ended
