@@ -25,7 +25,10 @@ _STATUS_SECONDS = 0.5
 
 
 def main() -> int:
-    """Run the job to its end; the exit code is 0 for finished or drained, 2 for refused settings, 3 for stopped, 1 for crashed."""
+    """Run the job to its end.
+
+    The exit code is 0 for finished or drained, 1 for crashed, 2 for refused settings, 3 for stopped.
+    """
     report_fd, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent()
     if os.getppid() != parent:
@@ -46,10 +49,12 @@ def _run(order: Order, report: Callable[[Report], None]) -> int:
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()
+        if job is not None:
+            job.drain()
 
+    job: Job | None = None
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    job: Job | None = None
     done = threading.Event()
     try:
         job = Job(order, stop)

@@ -6,13 +6,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+import redis
+
 from connectors.dead_letters import DeadLetterStore
 from connectors.document_store import DocumentStore
 from connectors.documents import open_document_store
 from connectors.elasticsearch_writer import BulkLimits
+from connectors.embedded_redis import running_address
 from connectors.kafka_dead_letters import KafkaDeadLetters
+from connectors.presence import Presence
+from connectors.redis_client import connect
 from connectors.sqlite_dead_letters import SqliteDeadLetters
 from connectors.sqlite_schema import path_of
+from dataflows.order import Order
+from groundswell.reports import Status
 from groundswell.settings import Settings
 from groundswell.waits import Waits
 from inference.engine import Engine
@@ -23,6 +30,12 @@ from operators.decode import Decoder
 def documents_url(settings: Settings) -> str:
     """The address of the document store; by default a file in the data directory."""
     return settings.documents.url or f"sqlite:///{Path(settings.job.data_dir) / 'documents.db'}"
+
+
+def documents_path(settings: Settings) -> Path | None:
+    """The file of the documents, or ``None`` when they are in Elasticsearch."""
+    url = documents_url(settings)
+    return path_of(url) if url.startswith("sqlite:") else None
 
 
 def open_documents(settings: Settings, waits: Waits) -> DocumentStore:
@@ -54,11 +67,14 @@ def dead_letters_in_kafka(settings: Settings) -> bool:
     return (settings.dead_letters.store or ("kafka" if "kafka" in settings.sources.use else "sqlite")) == "kafka"
 
 
+def dead_letters_path(settings: Settings) -> Path:
+    """The file of embedded dead letters: the documents' own where these are in SQLite."""
+    return documents_path(settings) or Path(settings.job.data_dir) / "dead-letters.db"
+
+
 def open_sqlite_dead_letters(settings: Settings, waits: Waits) -> SqliteDeadLetters:
-    """The embedded store of dead letters: beside the documents where these are in SQLite."""
-    url = documents_url(settings)
-    path = path_of(url) if url.startswith("sqlite:") else Path(settings.job.data_dir) / "dead-letters.db"
-    return SqliteDeadLetters(path, waits)
+    """The embedded store of dead letters."""
+    return SqliteDeadLetters(dead_letters_path(settings), waits)
 
 
 def open_dead_letters(settings: Settings, waits: Waits) -> DeadLetterStore:
@@ -101,3 +117,39 @@ def open_decoder(settings: Settings, clock: Callable[[], datetime]) -> Decoder:
         clock,
         max_record_bytes=decode.max_record_bytes,
     )
+
+
+def open_redis(settings: Settings, url: str) -> redis.Redis:
+    """A client of the Redis at ``url``; connects at its first command."""
+    return connect(url, username=settings.redis.username, password=settings.redis.password)
+
+
+def open_presence(order: Order, waits: Waits, status: Callable[[], Status], models: tuple[str, ...]) -> Presence | None:
+    """The started report of this process to Redis, or ``None`` where Redis is turned off."""
+    if not order.redis_url:
+        return None
+    settings = order.settings
+    presence = Presence(
+        open_redis(settings, order.redis_url),
+        waits,
+        status,
+        job=settings.job.name,
+        process=order.process,
+        prefix=settings.redis.prefix,
+        models=models,
+        restarts=order.restarts,
+    )
+    presence.start()
+    return presence
+
+
+def open_redis(settings: Settings, *, timeout: float = 5.0) -> redis.Redis | None:
+    """A client of Redis, or ``None`` when it is turned off; connects to nothing yet.
+
+    With the embedded server, raises ``Unavailable`` unless a job runs on this data directory.
+    """
+    chosen = settings.redis
+    if not chosen.url:
+        return None
+    url = running_address(Path(settings.job.data_dir)) if chosen.url == "embedded" else chosen.url
+    return connect(url, username=chosen.username, password=chosen.password, timeout=timeout)

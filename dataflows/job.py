@@ -14,16 +14,19 @@ from connectors.breadcrumbs import Breadcrumbs
 from connectors.credits import Credits
 from connectors.dead_letter_sink import DeadLetterSink
 from connectors.document_sink import DocumentSink
+from connectors.document_store import DocumentStore
 from connectors.health_server import HealthServer
 from connectors.patience import Patience
+from connectors.presence import Presence
 from connectors.recovery import open_recovery
 from connectors.source import CompositeSource, PostSource
 from dataflows import assembly, posts
 from dataflows.order import Order
 from dataflows.sources import open_replay, open_sources
 from groundswell import metrics, step_ids
-from groundswell.errors import Unavailable
+from groundswell.errors import GroundswellError, Unavailable
 from groundswell.health import Health
+from groundswell.readiness import Check
 from groundswell.reports import Status
 from groundswell.waits import Waits
 from operators.analyse import Analyser
@@ -33,6 +36,15 @@ from operators.in_hand import TracedAnalyser, TracedDecoder
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _trouble(store: DocumentStore) -> str | None:
+    """What a readiness check says of the document store."""
+    try:
+        store.ping()
+    except GroundswellError as error:
+        return str(error)
+    return None
 
 
 class Job:
@@ -45,7 +57,9 @@ class Job:
         self._give_up: float | None = None
         self._epochs = 0
         self._waits = Waits()
-        self._health = Health(self._waits, settings.job.stall_after)
+        self._ready_when: dict[str, Check] = {"job": lambda: "starting"}
+        self._health = Health(self._waits, settings.job.stall_after, ready_when=self._ready_when)
+        self._presence: Presence | None = None
         self._server: HealthServer | None = None
         observability = settings.observability
         if observability.port:
@@ -62,12 +76,16 @@ class Job:
         order = self._order
         if self._server is not None:
             self._server.start()
+        models = (order.settings.models.sentiment,) if order.settings.models.sentiment else ()
+        self._presence = assembly.open_presence(order, self._waits, self.status, models)
         store = assembly.open_documents(order.settings, self._waits)
-        self._until_it_answers("documents", store.prepare)
+        self._until_it_answers(store.prepare)
         dead_letters = assembly.open_dead_letters(order.settings, self._waits)
-        self._until_it_answers("dead letters", dead_letters.prepare)
+        self._until_it_answers(dead_letters.prepare)
         engine = assembly.open_engine(order.settings)
         allowance = Credits(order.settings.sources.credit_records, order.settings.sources.credit_bytes)
+        self._ready_when["documents"] = lambda: _trouble(store)
+        del self._ready_when["job"]
         replay = open_replay(order.settings, allowance, self._stop, self._waits) if order.replay else None
         sources = [replay] if replay else self._sources(allowance)
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
@@ -104,12 +122,16 @@ class Job:
 
     def close(self) -> None:
         """Stop what runs beside the flow."""
+        if self._presence is not None:
+            self._presence.close()
         if self._server is not None:
             self._server.close()
 
     def drain(self) -> None:
         """Told to stop: still alive, but not ready for more."""
         self._health.draining()
+        if self._presence is not None:
+            self._presence.draining()
 
     def _run_flow(self, parts: posts.PostsFlow) -> None:
         order = self._order
@@ -145,13 +167,15 @@ class Job:
             return None
         return DeadShare(settings.dead_letters.max_share, settings.dead_letters.window)
 
-    def _until_it_answers(self, dependency: str, prepare: Callable[[], None]) -> None:
-        patience = Patience(dependency, self._waits, self._keep_waiting)
+    def _until_it_answers(self, prepare: Callable[[], None]) -> None:
+        patience: Patience | None = None
         while True:
             try:
                 prepare()
             except Unavailable as error:
+                patience = patience or Patience(error.dependency, self._waits, self._keep_waiting)
                 patience.pause(error.reason)
             else:
-                patience.succeeded()
-                return
+                break
+        if patience is not None:
+            patience.succeeded()

@@ -38,6 +38,8 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Job(_Section, frozen=True):
     """The process layout, recovery and what to do about crashes."""
 
+    #: Names the job where several share a Redis.
+    name: Name = "posts"
     #: Where recovery, documents and everything else of the embedded default live.
     data_dir: str = "groundswell-data"
     #: Worker threads in each process.
