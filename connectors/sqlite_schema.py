@@ -30,14 +30,14 @@ CREATE VIRTUAL TABLE words USING fts5 (
 );
 CREATE TABLE hashtags (tag TEXT NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (tag, row)) WITHOUT ROWID;
 CREATE TABLE dead_letters (
-    key TEXT PRIMARY KEY,
-    stream TEXT NOT NULL,
+    key BLOB PRIMARY KEY,
+    stream BLOB NOT NULL,
     partition INTEGER NOT NULL,
     position INTEGER NOT NULL,
     item INTEGER NOT NULL,
     step TEXT NOT NULL,
     cause TEXT NOT NULL,
-    detail TEXT NOT NULL,
+    detail BLOB NOT NULL,
     time TEXT NOT NULL,
     value BLOB NOT NULL,
     replaying INTEGER NOT NULL DEFAULT 0
