@@ -35,8 +35,8 @@ def sniff_dialect(sample: str, delimiter: str = "", header: bool | None = None) 
     r"""The dialect of a file that begins with ``sample`` (whole lines).
 
     The delimiter and the quoting under which most rows have the same number of
-    columns win. A first row of short distinct names, none of them a number or a
-    date, is a header; ``delimiter`` and ``header`` overrule the look.
+    columns win. A first row of short names, none of them a number or a date, is
+    a header; ``delimiter`` and ``header`` overrule the look.
 
     >>> sniff_dialect("id;text\n1;a, b\n2;c, d\n")
     Dialect(delimiter=';', quoted=True, names=('id', 'text'), sentiment140=False)
@@ -161,7 +161,7 @@ def _consistency(rows: list[list[str]]) -> tuple[int, float]:
 
 def _is_header(cells: list[str]) -> bool:
     named = [cell for cell in cells if cell]
-    return bool(named) and len(set(named)) == len(named) and all(_NAME.fullmatch(cell) for cell in named)
+    return bool(named) and all(_NAME.fullmatch(cell) for cell in named)
 
 
 def _is_sentiment140(row: list[str]) -> bool:

@@ -83,11 +83,14 @@ class FileBytes:
         return _skip(offset, whole if codec is None else _to_utf8(whole, codec))
 
     def _first_chunk(self, chunks: Iterator[bytes]) -> bytes:
+        """Enough to see a byte order mark in; the members of an archive may be tiny."""
+        first = b""
         try:
-            return next(chunks, b"")
+            while len(first) < 4 and (chunk := next(chunks, b"")):
+                first += chunk
         except (BrokenArchive, zlib.error, zstandard.ZstdError) as error:
             self.broken = str(error)
-            return b""
+        return first
 
 
 def is_ascii_superset(encoding: str) -> bool:
