@@ -134,6 +134,7 @@ class _Deleted(msgspec.Struct):
 
 class _Delete(msgspec.Struct):
     status: _Deleted | None = None
+    favorite: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _decode_delete = msgspec.json.Decoder(_Delete).decode
@@ -163,9 +164,10 @@ def notice(probe: Probe) -> Deletion | Skip | None:
     Raises ``DecodeError`` for a deletion that names no tweet.
     """
     if present(probe.delete):
-        deleted = _decode_delete(probe.delete).status
-        if deleted is None:
+        told = _decode_delete(probe.delete)
+        if told.status is None and told.favorite is not msgspec.UNSET:
             return Skip("unlike")
+        deleted = told.status or _Deleted()
         return Deletion(SOURCE, fields.post_id(deleted.id_str or deleted.id))
     if present(probe.event):
         return Skip("event") if present(probe.target) else None
