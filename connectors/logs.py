@@ -20,7 +20,7 @@ _SECRET_IN_TEXT = re.compile(
     r"|(?P<pair>\b(?:[\w.]*(?:password|secret|api_?key))\b['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|[^\s,;)}\]]+)",
     re.IGNORECASE,
 )
-#: Libraries that report every single request at INFO.
+#: Libraries that report every request, and every failure that their caller hears of anyway.
 _CHATTY = ("elastic_transport", "elasticsearch", "urllib3", "httpx", "redis")
 
 
@@ -79,7 +79,7 @@ def configure_logging(log_format: str, level: str, stream: TextIO | None = None)
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in _CHATTY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _time(record: logging.LogRecord) -> str:

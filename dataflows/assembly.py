@@ -119,6 +119,15 @@ def open_decoder(settings: Settings, clock: Callable[[], datetime]) -> Decoder:
     )
 
 
+def redis_address(settings: Settings) -> str:
+    """The address of Redis, empty when it is turned off.
+
+    With the embedded server, raises ``Unavailable`` unless a job runs on this data directory.
+    """
+    url = settings.redis.url
+    return running_address(Path(settings.job.data_dir)) if url == "embedded" else url
+
+
 def open_redis(settings: Settings, url: str) -> redis.Redis:
     """A client of the Redis at ``url``; connects at its first command."""
     return connect(url, username=settings.redis.username, password=settings.redis.password)
@@ -141,15 +150,3 @@ def open_presence(order: Order, waits: Waits, status: Callable[[], Status], mode
     )
     presence.start()
     return presence
-
-
-def open_redis(settings: Settings, *, timeout: float = 5.0) -> redis.Redis | None:
-    """A client of Redis, or ``None`` when it is turned off; connects to nothing yet.
-
-    With the embedded server, raises ``Unavailable`` unless a job runs on this data directory.
-    """
-    chosen = settings.redis
-    if not chosen.url:
-        return None
-    url = running_address(Path(settings.job.data_dir)) if chosen.url == "embedded" else chosen.url
-    return connect(url, username=chosen.username, password=chosen.password, timeout=timeout)

@@ -1,0 +1,90 @@
+"""``groundswell search``: the documents, whichever store holds them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from cli import stores
+from cli.moments import parse_moment
+from cli.options import load
+from cli.printing import moment, printable
+from connectors.document_query import Query, QueryError
+from connectors.document_store import Hit
+from groundswell.errors import SettingsError
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "search",
+        description='Search the documents. Every word and "phrase" must occur; word* is a prefix, #tag a hashtag. '
+        "Without a query, the newest documents.",
+    )
+    parser.add_argument("query", nargs="*", metavar="QUERY", help='words, "phrases", prefix*, #hashtags')
+    parser.add_argument("--documents", metavar="URL", help="document store: sqlite:///PATH or http(s)://HOST:PORT")
+    parser.add_argument("--sort", metavar="FIELD", help="such as created_at or sentiment.scores.negative")
+    parser.add_argument("--order", choices=("asc", "desc"), default="desc", help="of --sort (default: desc)")
+    parser.add_argument("--since", metavar="WHEN", help="from this time on: RFC 3339, a date, or an age such as 2h, 7d")
+    parser.add_argument("--until", metavar="WHEN", help="before this time, likewise")
+    parser.add_argument("--lang", metavar="CODE", help="only posts in this language")
+    parser.add_argument("--source", metavar="NAME", help="only posts from this source")
+    parser.add_argument("--limit", type=int, default=10, metavar="N", help="hits at most (default: 10)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, with all fields")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the hits; none is no failure."""
+    settings = load(args, *([f"documents.url={args.documents}"] if args.documents else []))
+    query = _query(args, datetime.now(UTC))
+    with stores.documents(settings) as store:
+        try:
+            hits = store.search(query)
+        except QueryError as error:
+            raise SettingsError(str(error)) from None
+    if not hits:
+        print("nothing found", file=sys.stderr)
+    for hit in hits:
+        if args.json:
+            print(
+                msgspec.json.encode({"_id": hit.id, "_score": hit.score} | msgspec.to_builtins(hit.document)).decode()
+            )
+        else:
+            print(_shown(hit, args.sort))
+    return 0
+
+
+def _query(args: argparse.Namespace, now: datetime) -> Query:
+    return Query(
+        text=" ".join(args.query),
+        since=parse_moment(args.since, now, "--since") if args.since else None,
+        until=parse_moment(args.until, now, "--until") if args.until else None,
+        lang=args.lang,
+        source=args.source,
+        sort=args.sort,
+        descending=args.order == "desc",
+        limit=args.limit,
+    )
+
+
+def _shown(hit: Hit, sort: str | None) -> str:
+    """``time  author  sentiment  text``, with the value that was sorted by."""
+    document = hit.document
+    sentiment = f"{document.sentiment.label} {document.sentiment.score:.2f}" if document.sentiment else "-"
+    value = _value(msgspec.to_builtins(document), sort) if sort else None
+    sorted_by = f"  {sort}={value:.3f}" if isinstance(value, float) else ""
+    author = printable(document.author or "-")
+    return f"{moment(document.created_at)}  {author}  {sentiment}{sorted_by}  {printable(document.text)}"
+
+
+def _value(document: Any, path: str) -> object:
+    for part in path.split("."):
+        if not isinstance(document, dict):
+            return None
+        document = document.get(part)
+    return document
