@@ -33,7 +33,6 @@ class Probe(msgspec.Struct, gc=False):
     friends: Raw | UnsetType = UNSET
     friends_str: Raw | UnsetType = UNSET
     direct_message: Raw | UnsetType = UNSET
-    for_user: Raw | UnsetType = UNSET
     event: Raw | UnsetType = UNSET
     target: Raw | UnsetType = UNSET
     trends: Raw | UnsetType = UNSET

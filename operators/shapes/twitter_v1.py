@@ -150,7 +150,6 @@ _NOTICES = {
     "friends": "friends",
     "friends_str": "friends",
     "direct_message": "direct_message",
-    "for_user": "envelope",
     "trends": "trends",
     "screen_name": "user",
     "errors": "error",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from groundswell.records import Batch, DeadLetter, Deletion, Envelope, Origin, Post, RawBatch
 from operators.decode import Decoder
+from operators.shapes.causes import CAUSES, REASONS
 from tests.operators.payloads import (
     NOTICES,
     SENTIMENT140,
@@ -172,6 +173,7 @@ def check(batch: RawBatch, decoded: Batch) -> None:
         _check_letter(letter, batch)
     assert len({origin.key for origin in origins}) == len(origins)
     assert {origin.offset for origin in origins} <= set(batch.offsets)
+    assert set(decoded.skipped) <= set(REASONS)
     told = len(origins) + sum(decoded.skipped.values()) + len(decoded.changes)
     assert told >= len(batch.values)
 
@@ -189,7 +191,7 @@ def _check_post(post: Post) -> None:
 
 def _check_letter(letter: DeadLetter, batch: RawBatch) -> None:
     assert letter.step == "decode"
-    assert letter.cause.isidentifier()
+    assert letter.cause in CAUSES
     letter.detail.encode()
     if letter.origin.index == 0:
         assert letter.value == batch.values[batch.offsets.index(letter.origin.offset)]
