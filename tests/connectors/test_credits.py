@@ -10,16 +10,15 @@ from groundswell import metrics
 
 def test_credits_are_exhausted_by_records_or_by_bytes_and_come_back() -> None:
     budget = Credits(max_records=10, max_bytes=100)
-    budget.acquire(9, 10)
-    assert not budget.exhausted
-    budget.acquire(1, 10)
-    assert budget.exhausted
-    budget.release(1, 10)
-    budget.acquire(0, 90)
-    assert budget.exhausted
-    budget.release(9, 100)
+    seen = []
+    for records, size in ((9, 10), (1, 10), (-1, -10), (0, 90), (-9, -100)):
+        if records < 0:
+            budget.release(-records, -size)
+        else:
+            budget.acquire(records, size)
+        seen.append(budget.exhausted)
+    assert seen == [False, True, False, True, False]
     assert budget.used == (0, 0)
-    assert not budget.exhausted
 
 
 def test_the_metric_follows() -> None:
