@@ -76,7 +76,8 @@ def identify(probe: Probe) -> str | None:
     Agrees with what each shape's ``read(..., sure=False)`` takes for its own.
     """
     if present(probe.text) or present(probe.full_text):
-        if present(probe.id_str) or (present(probe.user) and bytes(probe.user)[:1] == b"{"):
+        # A user that is a name alone stands in a table of tweets, not in a tweet.
+        if bytes(probe.user)[:1] == b"{" if present(probe.user) else present(probe.id_str):
             return "twitter_v1"
         if present(probe.author_id) or present(probe.edit_history_tweet_ids) or present(probe.public_metrics):
             return "twitter_v2"

@@ -87,6 +87,12 @@ def test_paths_formats_and_a_default_source() -> None:
     )
 
 
+def test_a_row_of_a_table_of_tweets_is_no_tweet() -> None:
+    row = {"id_str": "12", "text": "x #y", "created_at": "Wed Aug 27 13:08:45 +0000 2008", "user": "wren"}
+    mapping = Mapping(id="id_str", author="user")
+    assert post(row, mapping, shape="auto").author == "wren"
+
+
 def test_the_time_in_a_twitter_id() -> None:
     mapping = Mapping(time_from_twitter_id=True)
     record = generic(id="1212092628029698048", created_at=None)
