@@ -23,6 +23,8 @@ from operators.isolate import Isolation, Span
 
 _LOG = logging.getLogger("groundswell.supervisor")
 _GRACE_SECONDS = 10.0
+#: A cluster that lost a process can close no epoch: the others may say why they end, and no more.
+_CRASH_GRACE_SECONDS = 1.0
 
 
 class Outcome(msgspec.Struct):
@@ -62,6 +64,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._children: list[JobProcess] = []
+        self._killed: set[int] = set()
         self._restarts = Restarts(
             settings.job.max_restarts, settings.job.restart_backoff, settings.job.restart_backoff_max
         )
@@ -136,10 +139,11 @@ class Supervisor:
                 break
             if deadline is None and (self._stopping.is_set() or len(running) < len(self._children)):
                 crashed = any(child.exit_code not in (None, 0) for child in self._children)
-                grace = _GRACE_SECONDS + (0.0 if crashed else self._settings.job.drain_timeout)
+                grace = _CRASH_GRACE_SECONDS if crashed else _GRACE_SECONDS + self._settings.job.drain_timeout
                 deadline = time.monotonic() + grace if crashed or self._stopping.is_set() else None
             if deadline is not None and time.monotonic() > deadline:
                 for child in running:
+                    self._killed.add(child.pid)
                     child.kill()
         for child in self._children:
             child.wait()
@@ -166,7 +170,11 @@ class Supervisor:
     def _crash_reason(self) -> str:
         """The first cause: a process with a reason of its own before one that lost its peers."""
         reasons = [child.ended.reason for child in self._children if child.ended and child.ended.how == CRASHED]
-        killed = [child.exit_code for child in self._children if child.ended is None and child.exit_code]
+        killed = [
+            child.exit_code
+            for child in self._children
+            if child.ended is None and child.exit_code and child.pid not in self._killed
+        ]
         if killed:
             code = killed[0]
             by_signal = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
