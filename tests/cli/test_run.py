@@ -112,9 +112,9 @@ def test_sigterm_drains_and_leaves_no_process_behind(tmp_path: Path) -> None:
     folder = tmp_path / "inbox"
     folder.mkdir()
     (folder / "one.jsonl").write_bytes(b"\n".join(map(post, range(100))))
+    url = f"sqlite:///{tmp_path}/posts.db"
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "run", "--posts", str(folder), "--summary", "json"]
-        + ["--documents", f"sqlite:///{tmp_path}/posts.db"],
+        [sys.executable, "-m", "cli.main", "run", "--posts", str(folder), "--summary", "json", "--documents", url],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(_ROOT)},
         stdout=subprocess.PIPE,
