@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
+import threading
+import time
 from collections.abc import Callable, Mapping
 
 from confluent_kafka import KafkaError
@@ -12,8 +15,44 @@ from groundswell.errors import StopJob
 #: The name of the dependency in metrics, health and waits.
 KAFKA = "kafka"
 
+#: Seconds within which the same complaint is logged once.
+_REPEAT_SECONDS = 10.0
+_DIGITS = re.compile(r"\d+")
+
+
+class OncePerWhile(logging.Filter):
+    """Lets a line through once in a while, whatever the numbers in it, and says how many it held back.
+
+    A client without its broker complains ten times a second and connection.
+    """
+
+    def __init__(self, seconds: float = _REPEAT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._told: dict[str, tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        key = _DIGITS.sub("#", text)
+        now = self._clock()
+        # Clients log from several threads, and filters run outside any lock of the logger.
+        with self._lock:
+            since, held = self._told.get(key, (float("-inf"), 0))
+            if now - since < self._seconds:
+                self._told[key] = (since, held + 1)
+                return False
+            self._told = {each: told for each, told in self._told.items() if told[1] or now - told[0] < self._seconds}
+            self._told[key] = (now, 0)
+        if held:
+            record.msg, record.args = f"{text} [{held} more like it]", ()
+        return True
+
+
 #: librdkafka's own log lines arrive here.
 client_log = logging.getLogger("groundswell.kafka.client")
+client_log.addFilter(OncePerWhile())
 
 ClientSettings = Mapping[str, str | int | float | bool]
 

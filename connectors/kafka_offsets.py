@@ -40,7 +40,7 @@ RETRY_SECONDS = 0.5
 TOPICS_SECONDS = 30.0
 #: A topic that stays unknown this long was deleted: a broker that starts may not know it for a moment.
 MISSING_SECONDS = 30.0
-_REQUEST_SECONDS = 5.0
+_REQUEST_SECONDS = 3.0
 
 
 class InputChanged(GroundswellError):
@@ -88,10 +88,10 @@ class OffsetWatch:
         self._failure: GroundswellError | None = None
         self._missing_since: float | None = None
         self.reachable = False
-        self._admin = AdminClient(
-            client_settings(bootstrap_servers, client, {"error_cb": error_callback(self.report)}),  # type: ignore[dict-item]
-            logger=client_log,
-        )
+        # An admin client keeps an outdated leader until its metadata has aged, and every
+        # answer until then is FENCED_LEADER_EPOCH.
+        own = {"metadata.max.age.ms": 2000, "error_cb": error_callback(self.report)}
+        self._admin = AdminClient(client_settings(bootstrap_servers, client, own), logger=client_log)  # type: ignore[arg-type]
 
     def report(self, error: KafkaError) -> None:
         """An error that some client of this process was told of."""
@@ -101,7 +101,7 @@ class OffsetWatch:
             self._unreachable(error.str())
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicFacts | KafkaError]:
-        """The topics as they are now, or why one cannot be described; blocks for at most five seconds.
+        """The topics as they are now, or why one cannot be described; blocks for a few seconds at most.
 
         Raises :class:`StopJob` when the broker refuses for good.
         """
