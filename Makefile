@@ -1,0 +1,71 @@
+# One task runner: the same commands locally and in CI. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+INPUTS := pyproject.toml constraints.txt scripts/install
+ROOMS := groundswell connectors inference operators serving model_export dataflows cli
+PYTEST := $(BIN)/python -m pytest
+# More arguments for pytest: make test ARGS="-k kafka"
+ARGS ?=
+
+.PHONY: help
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# Each stamp is newer than what it was made from, so nothing is installed twice.
+.venv/.installed-run: $(INPUTS)
+	@scripts/install cpu
+	@touch $@
+
+.venv/.installed-all: $(INPUTS)
+	@scripts/install cpu,train,dev
+	@touch .venv/.installed-run $@
+
+.PHONY: demo
+demo: .venv/.installed-run ## run the job on real and invented posts, on this machine alone
+	@$(BIN)/groundswell demo
+
+.PHONY: test
+test: .venv/.installed-all ## run all tests, on a real Kafka, Redis and Elasticsearch
+	@$(BIN)/python -m tests.stack check
+	$(PYTEST) tests $(ROOMS) $(ARGS)
+
+.PHONY: lint
+lint: .venv/.installed-all ## style, types and the order of the tree
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -q tests/test_house.py tests/test_tree.py
+
+.PHONY: fuzz
+fuzz: .venv/.installed-all ## the decoding properties with 1,000,000 cases
+	GROUNDSWELL_FUZZ_CASES=1000000 $(PYTEST) tests/operators -o timeout=7200 $(ARGS)
+
+.PHONY: chaos
+chaos: .venv/.installed-all ## the fault tests with outages of 60 s
+	@$(BIN)/python -m tests.stack check
+	GROUNDSWELL_OUTAGE_SECONDS=60 $(PYTEST) tests -m faults -o timeout=3600 $(ARGS)
+
+.PHONY: bench
+bench: .venv/.installed-all ## run every benchmark and write docs/benchmarks.md
+	@$(BIN)/python -m tests.stack check
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: stack
+stack: .venv/.installed-all ## start Kafka, Redis and Elasticsearch and leave them up
+	@$(BIN)/python -m tests.stack up
+
+.PHONY: stack-down
+stack-down: .venv/.installed-all ## end them and remove their data
+	@$(BIN)/python -m tests.stack down
+
+.PHONY: constraints
+constraints: .venv/.installed-all ## renew constraints.txt
+	scripts/constraints
+
+.PHONY: clean
+clean: ## remove what was built, the downloads excepted
+	@if [ -f build/stack/state.json ]; then $(BIN)/python -m tests.stack down; fi
+	rm -rf .venv build dist groundswell-data *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
