@@ -1,0 +1,177 @@
+"""The classical sentiment baseline: train, calibrate, judge, export and publish, in one command.
+
+``python -m model_export.baseline --data ../shared/data --out models``
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from groundswell.errors import GroundswellError, ModelError
+from groundswell.records import ModelRef
+from inference.manifest import CALIBRATION, LABELS, MODEL, VOCABULARY, Calibration, Golden, Head, Source
+from inference.model import IDS, NGRAMS
+from inference.ngrams import MAX_WORDS, pad
+from inference.session import Session
+from model_export import bag, goldens
+from model_export.card import card
+from model_export.datasets import Example, Fingerprint, distinct, read_semeval, read_tweeteval, split, without_leaks
+from model_export.evaluate import Evaluation, evaluate
+from model_export.graph import INPUT, bag_graph, output
+from model_export.publish import CARD, Draft, publish
+
+NAME: Final = "sentiment-baseline"
+TASK: Final = "sentiment"
+LICENCE: Final = "Apache-2.0"
+#: Share of the training texts that the temperature is fitted on.
+CALIBRATION_SHARE: Final = 0.1
+#: How far the graph's logits may be from scikit-learn's, and probabilities from the golden ones.
+PARITY: Final = 1e-3
+TOLERANCE: Final = 1e-3
+
+
+class Corpus(NamedTuple):
+    """What the baseline is made of: no text of one part is, or nearly is, in another."""
+
+    train: list[Example]
+    calibration: list[Example]
+    validation: list[Example]
+    sources: tuple[Source, ...]
+    read: int
+    distinct: int
+    leaked: int
+
+
+def corpus(data: Path) -> Corpus:
+    """Read, clean and part the public data below ``data``; raises :class:`~model_export.datasets.DataError`."""
+    rows, train_files = read_semeval(data)
+    validation, validation_files = read_tweeteval(data)
+    kept = distinct(rows)
+    clean = without_leaks(kept, validation)
+    train, calibration = split(clean, CALIBRATION_SHARE)
+    sources = [*_sources(train_files, "training"), *_sources(validation_files, "validation")]
+    return Corpus(train, calibration, validation, tuple(sources), len(rows), len(kept), len(kept) - len(clean))
+
+
+def build(parts: Corpus) -> tuple[Draft, dict[str, Evaluation]]:
+    """Train on ``parts`` and make a version that is ready to publish, with its figures by data set.
+
+    Raises :class:`ModelError` when the graph's answers are not those of scikit-learn.
+    """
+    fitted = bag.fit(parts.train)
+    labels = fitted.labels
+    columns = [labels.index(label) for _, label in parts.calibration]
+    temperature = bag.temperature(fitted.logits(text for text, _ in parts.calibration), columns)
+    graph = bag_graph(TASK, fitted.table(), fitted.bias())
+    _require_parity(fitted, graph, [text for text, _ in parts.validation])
+
+    def figures(examples: Sequence[Example]) -> Evaluation:
+        logits = fitted.logits(text for text, _ in examples)
+        return evaluate([label for _, label in examples], bag.softmax(logits, temperature), labels)
+
+    evaluations = {"validation": figures(parts.validation), "calibration": figures(parts.calibration)}
+    probabilities = bag.softmax(fitted.logits(goldens.SENTIMENT), temperature)
+    vocabulary = fitted.encoder.vocabulary
+    text = card(
+        NAME,
+        ids=vocabulary.size - 1,
+        evaluations=evaluations,
+        temperature=temperature,
+        sizes={
+            "read": parts.read,
+            "distinct": parts.distinct,
+            "leaked": parts.leaked,
+            "trained": len(parts.train),
+            "calibrated": len(parts.calibration),
+        },
+        sources=parts.sources,
+        licence=LICENCE,
+        words=MAX_WORDS,
+    )
+    draft = Draft(
+        name=NAME,
+        files={
+            MODEL: graph,
+            VOCABULARY: msgspec.json.encode(vocabulary) + b"\n",
+            LABELS: msgspec.json.encode({TASK: labels}) + b"\n",
+            CALIBRATION: msgspec.json.encode({TASK: Calibration(temperature=temperature)}) + b"\n",
+            CARD: text.encode(),
+        },
+        encoder=NGRAMS,
+        inputs=(INPUT,),
+        outputs=(output(TASK, len(labels)),),
+        heads=(Head(task=TASK, output=TASK),),
+        tools={"python": platform.python_version()}
+        | {tool: metadata.version(tool) for tool in ("numpy", "scikit-learn", "scipy", "onnx")},
+        metrics={name: evaluation.flat() for name, evaluation in evaluations.items()},
+        data=parts.sources,
+        golden=tuple(
+            Golden(text=golden, expected={TASK: dict(zip(labels, np.round(row, 6).tolist(), strict=True))})
+            for golden, row in zip(goldens.SENTIMENT, probabilities, strict=True)
+        ),
+        tolerance=TOLERANCE,
+        licence=LICENCE,
+    )
+    return draft, evaluations
+
+
+def make(data: Path, out: Path) -> tuple[ModelRef, dict[str, Evaluation]]:
+    """From the public data to a published champion below ``out``; raises :class:`GroundswellError`."""
+    draft, evaluations = build(corpus(data))
+    return publish(out, draft), evaluations
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the public data")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="model repository to publish in")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command; 0 when the model is published, 1 when it cannot be (with the reason on standard error)."""
+    try:
+        ref, evaluations = make(args.data, args.out)
+    except GroundswellError as error:
+        print(f"groundswell: {error}", file=sys.stderr)
+        return 1
+    print(f"published {ref.name}@{ref.version} in {args.out}")
+    for name, found in evaluations.items():
+        print(
+            f"{name}: n {found.n}, macro-recall {found.macro_recall:.3f}, macro-F1 {found.macro_f1:.3f}, "
+            f"accuracy {found.accuracy:.3f}, calibration error {found.calibration_error:.3f}"
+        )
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command on ``argv``, or on the process's own arguments."""
+    parser = argparse.ArgumentParser(prog="python -m model_export.baseline", description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+def _require_parity(fitted: bag.Bag, graph: bytes, texts: Sequence[str]) -> None:
+    session = Session(graph, (INPUT,), (output(TASK, len(fitted.labels)),), threads=1)
+    for start in range(0, len(texts), 256):
+        part = texts[start : start + 256]
+        found = session.run({IDS: pad([fitted.encoder.encode(text) for text in part])})[TASK]
+        distance = float(np.abs(found - fitted.logits(part)).max())
+        if distance > PARITY:
+            raise ModelError(f"the graph's logits are {distance:.2g} from the trained model's, at most {PARITY} may be")
+
+
+def _sources(files: Sequence[Fingerprint], use: str) -> list[Source]:
+    return [Source(path=file.path, sha256=file.sha256, rows=file.rows, use=use) for file in files]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
