@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
 
     listing = parts.add_parser("list", help="count them by cause, and list some", description="Count and list them.")
-    _add_selection(listing)
+    listing.add_argument("--cause", metavar="CAUSE", help="only letters with this cause")
     listing.add_argument("--limit", type=int, default=20, metavar="N", help="letters listed at most (default: 20)")
     listing.add_argument("--json", action="store_true", help="one JSON object")
     listing.set_defaults(run=_list)
@@ -45,16 +45,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "whose record is then stored is gone; one that fails again is here again.",
     )
     replay.add_argument("keys", nargs="*", metavar="KEY", help="letters to replay")
-    _add_selection(replay)
+    replay.add_argument("--cause", metavar="CAUSE", help="letters with this cause")
+    replay.add_argument("--step", metavar="STEP", help="letters of this step")
     replay.add_argument("--all", action="store_true", help="replay every letter")
     replay.set_defaults(run=_replay)
     for part in (listing, show, replay):
         part.add_argument("--documents", metavar="URL", help="document store, for dead letters beside it in SQLite")
-
-
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--cause", metavar="CAUSE", help="only letters with this cause")
-    parser.add_argument("--step", metavar="STEP", help="only letters of this step")
 
 
 def _settings_of(args: argparse.Namespace) -> list[str]:
@@ -67,7 +63,7 @@ def _list(args: argparse.Namespace) -> int:
     settings = load(args, *_settings_of(args))
     with stores.dead_letters(settings) as store:
         counts = store.counts()
-        letters = store.list(Selection(cause=args.cause, step=args.step), args.limit) if args.limit else []
+        letters = store.list(Selection(cause=args.cause), args.limit) if args.limit else []
     if args.cause:
         counts = {cause: count for cause, count in counts.items() if cause == args.cause}
     total = sum(counts.values())
@@ -80,7 +76,7 @@ def _list(args: argparse.Namespace) -> int:
         print(f"  {cause}: {count:,}")
     for letter in letters:
         print(f"{moment(letter.time)}  {printable(letter.key)}  {letter.step}  {_why(letter)}")
-    if len(letters) == args.limit < total:
+    if 0 < args.limit == len(letters) < total:
         print(f"only {args.limit} are listed; --limit N lists more")
     return 0
 

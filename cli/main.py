@@ -30,12 +30,12 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 1 for a failure with a reason, 2 for settings that cannot be used."""
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = _parser(words)
-    args = parser.parse_args(words)
-    if args.command is None:
-        parser.print_help(sys.stderr)
-        return 2
     try:
+        parser = _parser(words)
+        args = parser.parse_args(words)
+        if args.command is None:
+            parser.print_help(sys.stderr)
+            return 2
         settle_common(args)
         code: int = args.run(args)
         sys.stdout.flush()

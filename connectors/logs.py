@@ -67,12 +67,23 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{mask(trace)}" if trace else line
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the time: a live status line puts itself in its place."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
 def configure_logging(log_format: str, level: str, stream: TextIO | None = None) -> None:
     """Send every log record of ``level`` and above to ``stream`` (standard error), and nowhere else.
 
     ``log_format`` is ``json`` or ``text``. May be called again.
     """
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler = _StandardError() if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.captureWarnings(True)
     root = logging.getLogger()

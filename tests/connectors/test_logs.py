@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -114,3 +115,13 @@ def test_any_message_is_one_line_of_valid_json(text: str) -> None:
     _LOG.info("%s", text)
     assert len(stream.getvalue().split("\n")) == 2
     assert last_json(stream)["message"] == mask(text)
+
+
+def test_lines_go_to_what_standard_error_is_at_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("text", "INFO")
+    replaced = io.StringIO()
+    with contextlib.redirect_stderr(replaced):
+        _LOG.info("one")
+    _LOG.info("two")
+    assert replaced.getvalue().endswith("groundswell.test: one\n")
+    assert capsys.readouterr().err.endswith("groundswell.test: two\n")
