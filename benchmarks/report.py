@@ -39,10 +39,16 @@ def print_rows(rows: Sequence[Row], as_json: bool) -> None:
             ratio = None if row.ratio is None else round(row.ratio, 3)
             print(json.dumps({**asdict(row), "ratio": ratio}, ensure_ascii=False))
         return
-    print("| what | ours | peer | unit | ratio |\n| --- | ---: | ---: | --- | ---: |")
+    print(table(rows))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| what | ours | peer | unit | ratio |", "| --- | ---: | ---: | --- | ---: |"]
     for row in rows:
         figures = [_figure(row.ours), _figure(row.peer), row.unit, "" if row.ratio is None else f"{row.ratio:.2f}"]
-        print(f"| {row.name} | {' | '.join(figures)} |")
+        lines.append(f"| {row.name} | {' | '.join(figures)} |")
+    return "\n".join(lines)
 
 
 def _figure(value: float | None) -> str:
