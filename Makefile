@@ -60,6 +60,13 @@ stack: .venv/.installed-all ## start Kafka, Redis and Elasticsearch and leave th
 stack-down: .venv/.installed-all ## end them and remove their data
 	@$(BIN)/python -m tests.stack down
 
+.PHONY: docs
+docs: .venv/.installed-all ## make the reference pages from the code
+	@mkdir -p build
+	$(BIN)/groundswell docs metrics > build/page && mv build/page docs/metrics.md
+	$(BIN)/groundswell docs settings > build/page && mv build/page docs/settings.md
+	$(BIN)/groundswell docs example > build/page && mv build/page groundswell.example.toml
+
 .PHONY: constraints
 constraints: .venv/.installed-all ## renew constraints.txt
 	scripts/constraints
