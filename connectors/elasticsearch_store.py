@@ -69,9 +69,9 @@ class ElasticsearchStore:
     def prepare(self) -> None:
         self.ping()
         try:
+            self._check_alias()
             body = msgspec.json.encode(self._template)
             self._client.request("PUT", f"/_index_template/{self._alias}", body, {"cause": "groundswell"})
-            self._check_alias()
         except (Rejected, TooLarge) as error:
             raise StopJob(f"Elasticsearch does not take the index template {self._alias!r}: {error}") from None
 

@@ -117,11 +117,12 @@ def translate(error: sqlite3.Error, path: Path) -> StopJob | Unavailable:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    ready = _is_ours(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -65536")
     connection.execute("PRAGMA temp_store = MEMORY")
-    if _is_ours(connection, path):
+    if ready:
         return
     connection.execute("BEGIN IMMEDIATE")
     # Another process may have made them meanwhile.

@@ -119,7 +119,8 @@ def unfit(document: Document) -> str | None:
         if len(document.embedding) != digits:
             return f"embedding has {len(document.embedding)} hexadecimal digits instead of {digits}"
         try:
-            bytes.fromhex(document.embedding)
+            if not any(bytes.fromhex(document.embedding)):
+                return "embedding is zero, which has no direction"
         except ValueError:
             return "embedding is not hexadecimal"
     if document.geo is not None and not (-90 <= document.geo.lat <= 90 and -180 <= document.geo.lon <= 180):

@@ -160,15 +160,17 @@ class TestWriting:
         bad = [
             envelope("short", embedding="00"),
             envelope("nohex", embedding="zz" * EMBEDDING_DIMENSIONS),
+            envelope("zero", embedding="00" * EMBEDDING_DIMENSIONS),
             envelope("geo", geo=Geo(95.0, 0.0)),
             envelope("half a pair \ud83d", "half a pair \ud83d"),
         ]
         tally = write(store, envelope(1), *bad, envelope(2))
-        assert tally.counts == (2, 0, 0, 4)
+        assert tally.counts == (2, 0, 0, 5)
         refused = {refusal.envelope.post.id: refusal for refusal in tally.total.refused}
         assert {post: refusal.cause for post, refusal in refused.items()} == {
             "short": "document_parsing",
             "nohex": "document_parsing",
+            "zero": "document_parsing",
             "geo": "document_parsing",
             "half a pair \ud83d": "not_unicode",
         }

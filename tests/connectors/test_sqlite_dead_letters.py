@@ -106,7 +106,7 @@ def test_no_credits_no_letters(store: SqliteDeadLetters) -> None:
     store.replay(Selection())
     one_credit = Credits(1, 10**9)
     partition = DeadLetterSource(store, one_credit, threading.Event()).open("marked", None)
-    assert len(partition.next_batch()) == 1
+    assert len(list(partition.next_batch())) == 1
     assert partition.next_batch() == []
     assert partition.next_awake() is not None
 
