@@ -124,4 +124,7 @@ def _score(hit: Hit, field: str) -> str:
 
 def _program() -> str:
     """How this command was called, so that the next one can be called likewise."""
-    return sys.argv[0] if sys.argv[0].endswith("groundswell") else "groundswell"
+    called = Path(sys.argv[0])
+    if called.name != "groundswell":
+        return "groundswell"
+    return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else str(called)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime
 
 from connectors.credits import Credits
 from connectors.dead_letter_source import DeadLetterSource
 from connectors.file_formats import FileOptions
 from connectors.file_source import FileSource
+from connectors.generator import Burst, GeneratorSource, GeneratorSpec
 from connectors.kafka_source import KafkaSource
 from connectors.source import PostSource
 from dataflows.assembly import kafka_client, open_sqlite_dead_letters
+from groundswell.errors import SettingsError
 from groundswell.settings import Settings
 from groundswell.waits import Waits
 
@@ -51,8 +54,36 @@ def open_sources(
             options=options,
         )
 
-    known = {"kafka": kafka, "files": files}
+    def generator() -> PostSource:
+        return GeneratorSource(generator_spec(settings), credits, stop, until_end=until_end)
+
+    known = {"kafka": kafka, "files": files, "generator": generator}
     return [known[name]() for name in settings.sources.use]
+
+
+def generator_spec(settings: Settings) -> GeneratorSpec:
+    """The stream that the built-in generator makes. Raises ``SettingsError`` for a start that is no time."""
+    generator = settings.generator
+    start = None
+    if generator.start:
+        try:
+            start = datetime.fromisoformat(generator.start)
+        except ValueError:
+            raise SettingsError(
+                f"generator.start = {generator.start!r}: expected a time such as 2026-01-31T12:00:00Z"
+            ) from None
+        start = start if start.tzinfo else start.replace(tzinfo=UTC)
+    return GeneratorSpec(
+        seed=generator.seed,
+        rate=generator.rate,
+        count=generator.count,
+        start=start,
+        span=generator.span,
+        tags=generator.tags,
+        zipf=generator.zipf,
+        malformed=generator.malformed,
+        bursts=tuple(Burst(burst.tag, burst.start, burst.duration, burst.share) for burst in generator.bursts),
+    )
 
 
 def open_replay(

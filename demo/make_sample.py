@@ -3,13 +3,15 @@
     python demo/make_sample.py 2013_Oklahoma_Tornado-ontopic_offtopic.csv.gz demo/oklahoma-tornado-2013.jsonl.gz
 
 Takes the posts of the first two and a half days, replaces every mentioned name by
-``@user`` and every link by ``https://example.org/``, and reads the time from the id.
+``@user`` and every link by ``https://example.org/``, leaves out posts with coarse
+words (a demonstration is shown to people), and reads the time from the id.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import html
 import io
 import json
 import re
@@ -19,6 +21,9 @@ from pathlib import Path
 
 _TWITTER_EPOCH_MS = 1_288_834_974_657
 _DAYS = 2.5
+_COARSE = re.compile(
+    r"fuck|shit|bitch|nigg|cunt|dick|pussy|slut|whore|\bho(?:e|es|s)\b|fag|\bass\b|asshole|cock|\bcum", re.I
+)
 
 
 def main(source: Path, target: Path) -> None:
@@ -29,6 +34,9 @@ def main(source: Path, target: Path) -> None:
     for cell, text, *_ in rows:
         identity = int(cell.strip("'"))
         time = datetime.fromtimestamp(((identity >> 22) + _TWITTER_EPOCH_MS) / 1000, UTC)
+        text = html.unescape(text)
+        if _COARSE.search(text):
+            continue
         clean = re.sub(r"https?://\S+", "https://example.org/", re.sub(r"@\w+", "@user", text))
         posts.append((time, {"id": str(identity), "source": "crisislex", "text": clean, "lang": "en"}))
     posts.sort(key=lambda post: post[0])
