@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 INPUTS := pyproject.toml constraints.txt scripts/install
-ROOMS := groundswell connectors inference operators serving model_export dataflows cli
+ROOMS := $(wildcard groundswell connectors inference operators serving model_export dataflows cli)
 PYTEST := $(BIN)/python -m pytest
 # More arguments for pytest: make test ARGS="-k kafka"
 ARGS ?=
