@@ -68,7 +68,7 @@ class Run:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self.kill_everything()
-        if kind is not None:
+        if kind is not None or os.environ.get("GROUNDSWELL_TEST_LOGS"):
             print(f"--- {self.log.name} of pid {self.pid}, exit code {self._process.poll()}")
             print("\n".join(self.log.read_text(errors="replace").splitlines()[-60:]))
 
@@ -94,6 +94,10 @@ class Run:
             return [child for child in children if _is_job(child)]
         return []
 
+    def wait_for_job(self, processes: int = 1) -> None:
+        """Return when all processes of the job live, after a start or a restart."""
+        wait_until(lambda: len(self.job_processes()) == processes, 30, f"{processes} job processes", interval=0.005)
+
     def resident_bytes(self) -> int:
         """Memory of all processes of the job."""
         total = 0
@@ -103,11 +107,8 @@ class Run:
         return total
 
     def kill_job_process(self, number: int = 0) -> None:
-        """SIGKILL to one process of the job; nothing when none runs (it is being restarted)."""
-        running = self.job_processes()
-        if running:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                running[number % len(running)].kill()
+        """SIGKILL to one process of the job."""
+        self.job_processes()[number].kill()
 
     def kill_supervisor(self) -> None:
         """SIGKILL to the supervisor; returns when the job is gone too, which it must be by itself."""
@@ -172,7 +173,13 @@ class Cluster:
     """A topic, an alias and a settings file of a test's own on the real servers."""
 
     def __init__(
-        self, folder: Path, kafka: KafkaServer, elasticsearch: ElasticsearchServer, *, partitions: int = 4, seed: int = 1
+        self,
+        folder: Path,
+        kafka: KafkaServer,
+        elasticsearch: ElasticsearchServer,
+        *,
+        partitions: int = 4,
+        seed: int = 1,
     ) -> None:
         self.kafka = kafka
         self.elasticsearch = elasticsearch
@@ -207,14 +214,20 @@ class Cluster:
         return write_settings(self._folder / name, basis, *layers)
 
     def written(self) -> int:
-        """Documents created so far, whether a search sees them yet or not."""
+        """Documents created since Elasticsearch was started, whether a search sees them yet or not."""
         answer: Any = self.elasticsearch.request("GET", f"/{self.alias}*/_stats/indexing")
         primaries = answer["_all"]["primaries"]
         return int(primaries["indexing"]["index_total"]) if primaries else 0
 
+    def count(self) -> int:
+        """Documents that there are."""
+        self.elasticsearch.request("POST", f"/{self.alias}*/_refresh")
+        answer: Any = self.elasticsearch.request("GET", f"/{self.alias}*/_count")
+        return int(answer["count"])
+
     def wait_for_documents(self, count: int, timeout: float = 120.0) -> None:
-        """Return when at least ``count`` documents were created."""
-        wait_until(lambda: self.written() >= count, timeout, f"{count} documents; {self.written()} at first")
+        """Return when there are at least ``count`` documents."""
+        wait_until(lambda: self.count() >= count, timeout, f"{count} documents", interval=0.2)
 
     def assert_all_accounted_for(self) -> None:
         """Every planted post is exactly one document, every bad record one dead letter with its bytes unchanged."""

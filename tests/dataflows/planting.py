@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 SOURCE = "planted"
 
-_WORDS = "storm river bridge light market music train garden signal window harbour engine summer coffee".split()
+_WORDS = ("storm", "river", "bridge", "light", "market", "music", "train", "garden", "signal", "harbour", "summer")
 _TIME = datetime(2024, 5, 6, 12, tzinfo=UTC)
 #: Seconds over which the posts are spread: a few weekly indices.
 _SPAN = 1_500_000

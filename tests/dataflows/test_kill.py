@@ -1,6 +1,6 @@
 """``kill -9`` at random moments: every accepted post is exactly one document or one dead letter.
 
-The moments and victims are random; the seed is printed and ``GROUNDSWELL_SEED`` repeats a run.
+The moments and victims are random; the seed is printed and ``GROUNDSWELL_TEST_SEED`` repeats a run.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ _VICTIMS = ("job process", "job process", "supervisor", "everything")
 
 
 def _chance() -> random.Random:
-    seed = int(os.environ.get("GROUNDSWELL_SEED") or random.SystemRandom().randrange(1 << 32))
-    print(f"GROUNDSWELL_SEED={seed}")
+    seed = int(os.environ.get("GROUNDSWELL_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
+    print(f"GROUNDSWELL_TEST_SEED={seed}")
     return random.Random(seed)
 
 
@@ -47,35 +48,31 @@ def _await_moment(cluster: Cluster, pick: random.Random, planted: int) -> str:
     [(1, 1, 20, 50_000), (2, 1, 6, 15_000), (1, 2, 5, 12_500)],
     ids=["20-kills", "two-processes", "two-workers"],
 )
-def test_kills_lose_and_double_nothing(
-    cluster: Cluster, processes: int, workers: int, kills: int, posts: int
-) -> None:
+def test_kills_lose_and_double_nothing(cluster: Cluster, processes: int, workers: int, kills: int, posts: int) -> None:
     """Posts arrive in portions; somewhere in each of them something is killed."""
     pick = _chance()
     settings = cluster.settings({"job": {"processes": processes, "workers": workers}})
     # One of two processes killed is what that layout is about.
     victims = _VICTIMS if processes == 1 else _VICTIMS[:1]
-    run = Run(settings)
-    try:
+    with ExitStack() as runs:
+        run = runs.enter_context(Run(settings))
         for number in range(kills):
             cluster.planter.plant(posts // kills)
             moment = _await_moment(cluster, pick, len(cluster.planter.ids))
             victim = pick.choice(victims)
             print(f"kill {number + 1}: {victim} {moment}")
             if victim == "job process":
-                wait_until(lambda: len(run.job_processes()) == processes, 30, "the restarted job", interval=0.005)
+                run.wait_for_job(processes)
                 run.kill_job_process(pick.randrange(processes))
                 continue
-            with run:
-                if victim == "supervisor":
-                    run.kill_supervisor()
-            run = Run(settings)
-        with run:
-            cluster.wait_for_documents(len(cluster.planter.ids))
-            run.terminate()
-            assert run.wait() == 0, run.reason
-    finally:
-        run.kill_everything()
+            if victim == "supervisor":
+                run.kill_supervisor()
+            else:
+                run.kill_everything()
+            run = runs.enter_context(Run(settings))
+        cluster.wait_for_documents(len(cluster.planter.ids))
+        run.terminate()
+        assert run.wait() == 0, run.reason
     summary = run_to_end(settings)
     assert summary["read"] == summary["documents"] + summary["duplicates"] + sum(summary["dead"].values())
     cluster.assert_all_accounted_for()

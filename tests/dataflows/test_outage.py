@@ -13,21 +13,28 @@ import pytest
 from tests.conftest import RedisDatabase
 from tests.dataflows.harness import Cluster, Run, probe, run_to_end
 from tests.dataflows.planting import Feeder
+from tests.stack.elasticsearch import ElasticsearchServer
+from tests.stack.kafka import KafkaServer
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.faults, pytest.mark.timeout(600)]
 
 _OUTAGE_SECONDS = float(os.environ.get("GROUNDSWELL_OUTAGE_SECONDS") or 10)
-_POSTS_PER_SECOND = 2_000
+_POSTS_PER_SECOND = 1_000
 #: More than this the job must not grow by while it waits.
 _GROWTH_BYTES = 150 * 1024 * 1024
 #: A fraction of what arrives in an outage, so that reading ahead really is held back.
-_CREDITS = 4_000
+_CREDITS = 3_000
 
 
 @pytest.mark.parametrize("dependency", ["kafka", "elasticsearch", "redis"])
 def test_an_outage_is_waited_out(cluster: Cluster, redis: RedisDatabase, dependency: str) -> None:
-    server = {"kafka": cluster.kafka, "elasticsearch": cluster.elasticsearch, "redis": redis}[dependency]
+    servers: dict[str, KafkaServer | ElasticsearchServer | RedisDatabase] = {
+        "kafka": cluster.kafka,
+        "elasticsearch": cluster.elasticsearch,
+        "redis": redis,
+    }
+    server = servers[dependency]
     settings = cluster.settings({"sources": {"credit_records": _CREDITS}, "redis": {"url": redis.url}})
     with Run(settings) as run:
         with Feeder(cluster.planter, _POSTS_PER_SECOND):

@@ -33,7 +33,7 @@ def _crash_at_start() -> None:
     def crash(_self: Job) -> None:
         os._exit(87)
 
-    Job.run = crash  # type: ignore[method-assign]
+    Job.run = crash  # type: ignore[assignment,method-assign]
 
 
 if "cli.job_process" in sys.orig_argv:
