@@ -120,7 +120,7 @@ def _kafka(settings: Settings) -> str:
     kafka = settings.kafka
     probe = KafkaProbe(kafka.bootstrap_servers, kafka.topic, client=assembly.kafka_client(settings))
     try:
-        found = probe.ask(timeout=10.0)
+        found = probe.ask()
     except Unavailable as error:
         raise Trouble(f"{error.reason}: start it, or set kafka.bootstrap_servers") from None
     if found.partitions is None:
@@ -167,7 +167,7 @@ def _dead_letters(settings: Settings) -> str:
         return _answered(str(path), f"SQLite {answer.version}", answer.latency_s)
     probe = KafkaProbe(kafka.bootstrap_servers, kafka.dead_topic, client=assembly.kafka_client(settings))
     try:
-        found = probe.ask(timeout=10.0)
+        found = probe.ask()
     except Unavailable as error:
         raise Trouble(f"{error.reason}: start it, or set dead_letters.store = 'sqlite'") from None
     state = "will be made" if found.partitions is None else f"has {_plural(found.partitions, 'partition')}"
