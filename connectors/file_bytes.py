@@ -56,6 +56,11 @@ class FileBytes:
         except (BrokenArchive, zlib.error, zstandard.ZstdError) as error:
             self.broken = str(error)
 
+    @property
+    def read(self) -> int:
+        """Bytes of the file read so far, as they lie."""
+        return 0 if self._file.closed else self._file.tell()
+
     def close(self) -> None:
         """Close the file; harmless when closed already."""
         self._file.close()

@@ -78,6 +78,11 @@ class FileRecords:
         """Where a new reader would go on."""
         return self._position
 
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file read so far, as they lie; 0 where that is not known."""
+        return self._bytes.read if self._bytes is not None else 0
+
     def take(self, records: int, size: int) -> list[bytes]:
         """The next records: at most ``records``, and no more once they hold ``size`` bytes."""
         values: list[bytes] = []

@@ -18,6 +18,7 @@ from connectors.file_formats import FileOptions, FileRecords, Position, unreadab
 from connectors.file_watch import FileWatch, FoundFile
 from connectors.json_values import Mark
 from connectors.source import BATCH_BYTES, BATCH_RECORDS, LONGEST_PAUSE, BatchGate, StopFlag
+from groundswell import metrics
 from groundswell.errors import SettingsError
 from groundswell.records import RawBatch
 from groundswell.waits import Waits
@@ -98,7 +99,7 @@ class _LaneFiles:
 
     def __init__(self, watch: FileWatch, lane: int, lanes: int) -> None:
         self._watch = watch
-        self._lane = lane
+        self.lane = lane
         self._lanes = lanes
         self._looked: tuple[FoundFile, ...] | None = None
         self._mine: list[FoundFile] = []
@@ -107,7 +108,7 @@ class _LaneFiles:
         looked = self._watch.arrived()
         if looked is not self._looked:
             self._looked = looked
-            self._mine = [file for file in looked if lane_of(file.path, self._lanes) == self._lane]
+            self._mine = [file for file in looked if lane_of(file.path, self._lanes) == self.lane]
         return self._mine
 
 
@@ -149,6 +150,9 @@ class FileLane(StatefulSourcePartition[RawBatch, LaneState]):
         self._done_snapshot: dict[str, tuple[int, int]] | None = None
         self._listed: list[FoundFile] = []
         self._next = 0
+        #: Bytes of the listed files after the present one.
+        self._bytes_behind = 0
+        self._bytes_left = metrics.FILE_BYTES_LEFT.labels(str(files.lane))
 
     def next_batch(self) -> list[RawBatch]:
         if self._gate.closed():
@@ -161,7 +165,9 @@ class FileLane(StatefulSourcePartition[RawBatch, LaneState]):
             self._gate.pause(LONGEST_PAUSE)
             return []
         try:
-            return self._gate.emit(self._read(self._current))
+            read = self._read(self._current)
+            self._report()
+            return self._gate.emit(read)
         except OSError as error:
             return self._gate.emit(self._failed(self._current, error))
 
@@ -186,13 +192,24 @@ class FileLane(StatefulSourcePartition[RawBatch, LaneState]):
         if arrived is not self._listed:
             self._listed, self._next = arrived, 0
             self._forget_gone(arrived)
+            self._bytes_behind = sum(file.size for file in arrived if self._is_new(file))
         while self._next < len(arrived):
             file = arrived[self._next]
             self._next += 1
-            if self._done.get(file.path) != (file.size, file.mtime_ns):
+            if self._is_new(file):
                 self._position = Position()
+                self._bytes_behind -= file.size
                 return file
         return None
+
+    def _is_new(self, file: FoundFile) -> bool:
+        return self._done.get(file.path) != (file.size, file.mtime_ns)
+
+    def _report(self) -> None:
+        left = self._bytes_behind
+        if self._current is not None and self._reader is not None:
+            left += max(0, self._current.size - self._reader.bytes_read)
+        self._bytes_left.set(left)
 
     def _forget_gone(self, arrived: list[FoundFile]) -> None:
         """Files that are gone need not be remembered for ever."""

@@ -26,6 +26,7 @@ from dataflows.sources import open_replay, open_sources
 from groundswell import metrics, step_ids
 from groundswell.errors import GroundswellError, Unavailable
 from groundswell.health import Health
+from groundswell.progress import Progress
 from groundswell.readiness import Check
 from groundswell.reports import Status
 from groundswell.waits import Waits
@@ -56,6 +57,7 @@ class Job:
         self._stop = stop
         self._give_up: float | None = None
         self._epochs = 0
+        self._progress = Progress()
         self._waits = Waits()
         self._ready_when: dict[str, Check] = {"job": lambda: "starting"}
         self._health = Health(self._waits, settings.job.stall_after, ready_when=self._ready_when)
@@ -110,7 +112,7 @@ class Job:
 
     def status(self) -> Status:
         """What a status line shows."""
-        done, left = metrics.progress()
+        done, left = self._progress.measure()
         return Status(
             totals=metrics.totals(),
             epochs=self._epochs,

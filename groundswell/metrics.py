@@ -30,6 +30,7 @@ LABELS: Final = {
     "reason": "why a record is no post, a short constant",
     "cause": "why a record cannot become a document, a short constant",
     "partition": "topic and partition, as `posts/0`",
+    "lane": "number of the lane that reads the files",
     "model": "name of the model",
     "version": "version of the model",
     "provider": "execution provider in use",
@@ -88,6 +89,7 @@ FRESHNESS_SECONDS = _histogram(
     buckets=_FRESHNESS_SECONDS,
 )
 SOURCE_LAG = _gauge("groundswell_source_lag", "Records behind the end of the partition.", "source", "partition")
+FILE_BYTES_LEFT = _gauge("groundswell_file_bytes_left", "Bytes of found files not read yet, as they lie.", "lane")
 OFFSETS_EXPIRED = _counter(
     "groundswell_offsets_expired_total", "Records skipped because they had expired before they were read.", "partition"
 )
@@ -126,9 +128,14 @@ def lag() -> int:
     return int(sum(sample.value for family in SOURCE_LAG.collect() for sample in family.samples))
 
 
-def progress() -> tuple[int, int]:
-    """Records read, and records still to read as far as the sources know."""
-    return _total(RECORDS_IN), lag()
+def file_bytes_left() -> int:
+    """Bytes of all found files that were not read yet."""
+    return int(sum(sample.value for family in FILE_BYTES_LEFT.collect() for sample in family.samples))
+
+
+def records_in(source: str) -> int:
+    """Records read from one source."""
+    return int(sum(sample.value for sample in _samples(RECORDS_IN) if sample.labels["source"] == source))
 
 
 def _samples(counter: Counter) -> list[Sample]:
