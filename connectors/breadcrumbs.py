@@ -31,9 +31,10 @@ class Breadcrumbs:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._process = process
-        self._local = threading.local()
         self._lock = threading.Lock()
-        self._threads = 0
+        # By the system's thread id and not in a threading.local: the engine's threads are not
+        # Python's, and each of their calls into Python begins with empty thread-local storage.
+        self._trails: dict[int, mmap.mmap] = {}
         self._encoder = msgspec.json.Encoder()
         for stale in folder.glob(f"{process}-*.crumb"):
             stale.unlink()
@@ -53,15 +54,15 @@ class Breadcrumbs:
         self._trail()[:_HEADER] = bytes(_HEADER)
 
     def _trail(self) -> mmap.mmap:
-        trail: mmap.mmap | None = getattr(self._local, "trail", None)
+        thread = threading.get_native_id()
+        trail = self._trails.get(thread)
         if trail is None:
             with self._lock:
-                number = self._threads
-                self._threads += 1
-            with (self._folder / f"{self._process}-{number}.crumb").open("w+b") as file:
-                file.truncate(_SIZE)
-                trail = mmap.mmap(file.fileno(), _SIZE)
-            self._local.trail = trail
+                path = self._folder / f"{self._process}-{len(self._trails)}.crumb"
+                with path.open("w+b") as file:
+                    file.truncate(_SIZE)
+                    trail = mmap.mmap(file.fileno(), _SIZE)
+                self._trails[thread] = trail
         return trail
 
 

@@ -88,7 +88,9 @@ class KafkaSource:
         self._lock = threading.Lock()
         self._watch: OffsetWatch | None = None
         self._facts: dict[str, TopicFacts] = {}
-        self._of_thread = threading.local()
+        # By the system's thread id and not in a threading.local: the engine's threads are not
+        # Python's, and each of their calls into Python begins with empty thread-local storage.
+        self._readers: dict[int, SharedReader] = {}
 
     def partitions(self) -> list[str]:
         """All partitions of the topics, for example ``posts/00003``; waits for the broker."""
@@ -120,10 +122,11 @@ class KafkaSource:
 
     def _reader(self) -> SharedReader:
         """The reader of the calling worker thread."""
-        reader: SharedReader | None = getattr(self._of_thread, "reader", None)
+        thread = threading.get_native_id()
+        reader = self._readers.get(thread)
         if reader is None or reader.closed:
             reader = SharedReader(self._bootstrap_servers, self._group, self._client, self._offset_watch().report)
-            self._of_thread.reader = reader
+            self._readers[thread] = reader
         return reader
 
     def _find_topics(self, watch: OffsetWatch) -> dict[str, TopicFacts]:

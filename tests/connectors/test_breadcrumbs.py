@@ -7,6 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.testing import TestingSink, TestingSource, cluster_main
+
 from connectors.breadcrumbs import Breadcrumbs, InHand, read_breadcrumbs
 
 
@@ -39,4 +43,23 @@ def test_each_thread_leaves_its_own_trail(tmp_path: Path) -> None:
 def test_a_new_process_starts_without_the_trail_of_the_old_one(tmp_path: Path) -> None:
     Breadcrumbs(tmp_path, 0).enter("decode", [("posts", 0, 5, 9)])
     Breadcrumbs(tmp_path, 0)
+    assert read_breadcrumbs(tmp_path) == []
+
+
+def test_a_thread_of_the_engine_leaves_one_trail_however_often_it_comes(tmp_path: Path) -> None:
+    crumbs = Breadcrumbs(tmp_path, 0)
+
+    def note(number: int) -> int:
+        crumbs.enter("decode", [("posts", 0, number, number)])
+        crumbs.leave()
+        return number
+
+    seen: list[int] = []
+    flow = Dataflow("trail")
+    op.output(
+        "out", op.map("note", op.input("in", flow, TestingSource(range(200), batch_size=1)), note), TestingSink(seen)
+    )
+    cluster_main(flow, [], 0, worker_count_per_proc=1)
+    assert seen == list(range(200))
+    assert [path.name for path in tmp_path.iterdir()] == ["0-0.crumb"]
     assert read_breadcrumbs(tmp_path) == []
