@@ -29,7 +29,7 @@ def post(number: int) -> bytes:
             "source": SOURCE,
             "author": f"author{pick.randrange(5000)}",
             "text": f"{words} #{pick.choice(_WORDS)}",
-            "created_at": (_TIME + timedelta(seconds=37 * number % _SPAN)).isoformat(),
+            "created_at": moment(number).isoformat(),
             "lang": "en",
         }
     ).encode()
@@ -38,6 +38,11 @@ def post(number: int) -> bytes:
 def identity(number: int) -> str:
     """The id of a post."""
     return f"post-{number}"
+
+
+def moment(number: int) -> datetime:
+    """The time of a post."""
+    return _TIME + timedelta(seconds=37 * number % _SPAN)
 
 
 def bad(number: int) -> bytes:
@@ -59,17 +64,17 @@ class Planter:
     """Plants in one Kafka topic; a producer that is idempotent and outlasts an outage of the broker.
 
     ``ids`` are the posts that must become documents, ``dead`` the dead letters by their key,
-    ``records`` counts all that was planted.
+    ``records`` counts all that was planted. Posts are numbered from ``first`` + 1.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, seed: int) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, partitions: int, seed: int, first: int = 0) -> None:
         self.ids: set[str] = set()
         self.dead: dict[str, bytes] = {}
         self.records = 0
         self._topic = topic
         self._partitions = partitions
         self._pick = random.Random(seed)
-        self._number = 0
+        self._first = self._number = first
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -91,9 +96,14 @@ class Planter:
             if dice < bad_share:
                 self._produce_bad(bad(self._number))
             elif dice < bad_share + repeated_share:
-                self._produce(post(self._pick.randint(1, self._number)))
+                self._produce(post(self._pick.randint(self._first + 1, self._number)))
         if flush:
             self.flush()
+
+    def plant_one(self) -> int:
+        """Add one new post; returns its number."""
+        self.plant(1, bad_share=0, repeated_share=0)
+        return self._number
 
     def add(self, value: bytes, *, partition: int = 0) -> int:
         """Add one record whose fate the caller knows; returns its offset."""
