@@ -67,6 +67,13 @@ docs: .venv/.installed-all ## make the reference pages from the code
 	$(BIN)/groundswell docs settings > build/page && mv build/page docs/settings.md
 	$(BIN)/groundswell docs example > build/page && mv build/page groundswell.example.toml
 
+# Where the public data lies: make models DATA=/some/where
+DATA ?= ../shared/data
+
+.PHONY: models
+models: .venv/.installed-all ## train and publish the sentiment baseline from the public data
+	$(BIN)/python -m model_export.baseline --data $(DATA) --out models
+
 .PHONY: constraints
 constraints: .venv/.installed-all ## renew constraints.txt
 	scripts/constraints

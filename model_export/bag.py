@@ -4,7 +4,7 @@ Occurrences are counted over a text's distinct words (see :mod:`inference.ngrams
 n-gram *f* that occurs tf times weighs tf·idf(f) / √(Σ tf·idf²), idf as in scikit-learn
 (smoothed): 1 + ln((1 + texts) / (1 + texts with f)). The norm counts occurrences, unlike
 the usual Euclidean one, so that it is a sum over ids and the graph needs no more than one
-look-up; on the validation data both are equally good.
+look-up; on data set aside both are equally good.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LONGEST: Final = 5
 LEAST_WORD: Final = 3
 LEAST_PAIR: Final = 3
 LEAST_GRAM: Final = 5
-#: Inverse strength of the regularisation, chosen on the calibration split.
+#: Inverse strength of the regularisation; 1 to 4 are much alike.
 STRENGTH: Final = 2.0
 
 

@@ -49,6 +49,7 @@ class Corpus(NamedTuple):
     read: int
     distinct: int
     leaked: int
+    near_calibration: int
 
 
 def corpus(data: Path) -> Corpus:
@@ -57,9 +58,19 @@ def corpus(data: Path) -> Corpus:
     validation, validation_files = read_tweeteval(data)
     kept = distinct(rows)
     clean = without_leaks(kept, validation)
-    train, calibration = split(clean, CALIBRATION_SHARE)
+    rest, calibration = split(clean, CALIBRATION_SHARE)
+    train = without_leaks(rest, calibration)
     sources = [*_sources(train_files, "training"), *_sources(validation_files, "validation")]
-    return Corpus(train, calibration, validation, tuple(sources), len(rows), len(kept), len(kept) - len(clean))
+    return Corpus(
+        train=train,
+        calibration=calibration,
+        validation=validation,
+        sources=tuple(sources),
+        read=len(rows),
+        distinct=len(kept),
+        leaked=len(kept) - len(clean),
+        near_calibration=len(rest) - len(train),
+    )
 
 
 def build(parts: Corpus) -> tuple[Draft, dict[str, Evaluation]]:
@@ -90,6 +101,7 @@ def build(parts: Corpus) -> tuple[Draft, dict[str, Evaluation]]:
             "read": parts.read,
             "distinct": parts.distinct,
             "leaked": parts.leaked,
+            "near_calibration": parts.near_calibration,
             "trained": len(parts.train),
             "calibrated": len(parts.calibration),
         },

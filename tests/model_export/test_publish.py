@@ -1,0 +1,188 @@
+"""Publishing: whole, proved and on the disk, or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from groundswell.errors import ModelError
+from groundswell.records import ModelRef
+from inference.engine import Engine
+from inference.manifest import LABELS, MANIFEST, MODEL, Golden
+from inference.repository import Repository
+from model_export.publish import CARD, point, publish
+from tests.inference.tiny import NAME, published, rewrite, tiny_draft
+
+
+def listing(root: Path) -> dict[str, bytes]:
+    """Every file below ``root`` and what it holds."""
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_a_published_model_is_the_champion_and_names_its_parent(tmp_path: Path) -> None:
+    first = publish(tmp_path, tiny_draft())
+    second = publish(tmp_path, tiny_draft(temperature=2.0))
+    repository = Repository(tmp_path)
+    assert repository.resolve(NAME) == second != first
+    assert repository.versions(NAME) == sorted([first.version, second.version])
+    assert repository.open(NAME).manifest.parent == first.version
+    assert repository.open(f"{NAME}@{first.version}").manifest.parent is None
+
+
+def test_publishing_the_same_again_changes_nothing(tmp_path: Path) -> None:
+    publish(tmp_path, tiny_draft())
+    before = listing(tmp_path)
+    publish(tmp_path, tiny_draft())
+    assert listing(tmp_path) == before
+
+
+def test_the_card_and_the_figures_are_no_part_of_a_version_s_identity() -> None:
+    draft = tiny_draft()
+    assert draft.version == tiny_draft(files={**draft.files, CARD: b"# tiny"}, metrics={"x": {"n": 1}}).version
+    assert draft.version != tiny_draft(bias=(0, 0.6, 0)).version
+
+
+def test_an_alias_moves_alone(tmp_path: Path) -> None:
+    first = publish(tmp_path, tiny_draft())
+    second = publish(tmp_path, tiny_draft(temperature=2.0), alias="candidate")
+    assert Repository(tmp_path).aliases(NAME) == {"champion": first.version, "candidate": second.version}
+    point(tmp_path, NAME, "champion", second.version)
+    assert Repository(tmp_path).resolve(NAME) == second
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"golden": (Golden(text="good", expected={"sentiment": {"negative": 1, "neutral": 0, "positive": 0}}),)},
+        {"golden": ()},
+        {"encoder": "none"},
+        {"files": {**tiny_draft().files, MODEL: b"not a graph"}},
+        {"files": {**tiny_draft().files, LABELS: b"{}"}},
+        {"files": {name: content for name, content in tiny_draft().files.items() if name != MODEL}},
+    ],
+)
+def test_what_does_not_prove_itself_leaves_no_trace(tmp_path: Path, broken: dict[str, Any]) -> None:
+    publish(tmp_path, tiny_draft(temperature=3.0))
+    before = listing(tmp_path)
+    with pytest.raises(ModelError):
+        publish(tmp_path, tiny_draft(**broken))
+    assert listing(tmp_path) == before
+    assert len(list((tmp_path / NAME).iterdir())) == 2
+
+
+def test_a_version_that_was_damaged_is_not_taken_for_published(tmp_path: Path) -> None:
+    folder = published(tmp_path)
+    (folder / MODEL).write_bytes(b"")
+    with pytest.raises(ModelError, match=f"{MODEL} is not the file"):
+        publish(tmp_path, tiny_draft())
+
+
+def test_what_a_killed_publisher_left_is_swept_and_never_served(tmp_path: Path) -> None:
+    left = tmp_path / NAME / ".staging-abc"
+    left.mkdir(parents=True)
+    (left / MODEL).write_bytes(b"half")
+    assert Repository(tmp_path).versions(NAME) == []
+    publish(tmp_path, tiny_draft())
+    assert not left.exists()
+
+
+def test_publishers_at_once_all_succeed_and_one_version_serves(tmp_path: Path) -> None:
+    drafts = [tiny_draft(temperature=1 + number % 3) for number in range(9)]
+    refs: list[ModelRef] = []
+    threads = [threading.Thread(target=lambda draft=draft: refs.append(publish(tmp_path, draft))) for draft in drafts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refs) == 9
+    assert Repository(tmp_path).versions(NAME) == sorted({draft.version for draft in drafts})
+    Engine(tmp_path, {"sentiment": NAME}, threads=1)
+    assert not list((tmp_path / NAME).glob(".staging-*"))
+
+
+PUBLISH = """
+import resource, sys
+from pathlib import Path
+from model_export.publish import publish
+from tests.inference.tiny import tiny_draft
+draft = tiny_draft(temperature=float(sys.argv[2]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+print("ready", flush=True)
+publish(Path(sys.argv[1]), draft)
+"""
+
+
+@contextmanager
+def publisher(root: Path, temperature: float, room: int = 1 << 30) -> Iterator[subprocess.Popen[str]]:
+    """Another process that publishes; it cannot write files larger than ``room`` bytes."""
+    command = [sys.executable, "-c", PUBLISH, str(root), str(temperature), str(room)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("room", [0, 40, 300])
+def test_without_room_on_the_disk_nothing_changes(tmp_path: Path, room: int) -> None:
+    publish(tmp_path, tiny_draft())
+    before = listing(tmp_path)
+    with publisher(tmp_path, 2.0, room) as process:
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "could not be published" in errors
+    assert listing(tmp_path) == before
+    assert len(list((tmp_path / NAME).iterdir())) == 2
+
+
+def test_a_publisher_that_is_killed_leaves_the_old_champion_serving(tmp_path: Path) -> None:
+    first = publish(tmp_path, tiny_draft())
+    for delay in range(4):
+        with publisher(tmp_path, 2.0 + delay) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            _wait_for_staging(tmp_path / NAME, process)
+            process.kill()
+            process.wait()
+        # The old champion, or the new one whole: whichever, it proves itself.
+        Engine(tmp_path, {"sentiment": NAME}, threads=1).close()
+        assert Repository(tmp_path).open(f"{NAME}@{first.version}").ref == first
+    last = publish(tmp_path, tiny_draft(temperature=9.0))
+    assert Repository(tmp_path).resolve(NAME) == last
+    assert not list((tmp_path / NAME).glob(".staging-*"))
+
+
+def _wait_for_staging(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Until the publisher is in the midst of it, or through; without a pause, or the moment is missed."""
+    while process.poll() is None and not list(folder.glob(".staging-*")):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"tiny could not be published in .*file"):
+        publish(tmp_path / "file", tiny_draft())
+    with pytest.raises(ModelError, match="no name of a model"):
+        publish(tmp_path, tiny_draft(name="../x"))
+
+
+def test_the_manifest_is_readable_by_people_and_complete(tmp_path: Path) -> None:
+    content = (published(tmp_path) / MANIFEST).read_text()
+    assert content.count("\n") > 20
+    assert {"format", "name", "version", "created_at", "files", "inputs", "outputs", "heads", "golden"} <= set(
+        msgspec.json.decode(content)
+    )
+
+
+def test_a_version_changed_by_hand_is_not_taken_for_published(tmp_path: Path) -> None:
+    rewrite(published(tmp_path), LABELS, lambda _: b'{"sentiment": ["positive", "neutral", "negative"]}')
+    with pytest.raises(ModelError, match="golden input"):
+        publish(tmp_path, tiny_draft())
