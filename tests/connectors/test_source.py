@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import bytewax.operators as op
 import pytest
+from bytewax.dataflow import Dataflow
 from bytewax.inputs import StatefulSourcePartition
+from bytewax.testing import TestingSink, cluster_main
 
 from connectors.credits import Credits
+from connectors.file_source import FileSource
+from connectors.generator import GeneratorSource, GeneratorSpec
 from connectors.source import LONGEST_PAUSE, BatchGate, CompositeSource
 from groundswell import metrics
 from groundswell.records import RawBatch
+from groundswell.waits import Waits
 
 
 class _Part(StatefulSourcePartition[RawBatch, Any]):
@@ -82,3 +89,23 @@ def test_no_pause_delays_a_drain() -> None:
     gate.pause(timedelta(hours=1))
     assert gate.awake is not None
     assert gate.awake - before < LONGEST_PAUSE + timedelta(seconds=5)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_engine_reads_several_sources_to_their_ends(tmp_path: Path, workers: int) -> None:
+    for number in range(6):
+        (tmp_path / f"{number}.jsonl").write_bytes(b"".join(b'{"id": %d}\n' % each for each in range(700)))
+    budget, stop = Credits(10**9, 10**12), threading.Event()
+    source = CompositeSource(
+        [
+            FileSource([str(tmp_path)], budget, stop, Waits(), until_end=True),
+            GeneratorSource(GeneratorSpec(count=2000), budget, stop, until_end=True),
+        ]
+    )
+    batches: list[RawBatch] = []
+    flow = Dataflow("read")
+    op.output("out", op.input("in", flow, source), TestingSink(batches))
+    cluster_main(flow, [], 0, worker_count_per_proc=workers)
+    read = sorted((batch.stream, offset) for batch in batches for offset in batch.offsets)
+    files = [(str(tmp_path / f"{number}.jsonl"), offset) for number in range(6) for offset in range(700)]
+    assert read == sorted([*files, *(("generator", ordinal) for ordinal in range(2000))])
