@@ -15,7 +15,6 @@ def test_without_the_packages_it_says_what_to_install(
     for name in [name for name in sys.modules if name.startswith("model_export")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    monkeypatch.setitem(sys.modules, "skl2onnx", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
     assert main(["models", "baseline"]) == 2
     assert "pip install 'groundswell[train]'" in capsys.readouterr().err
