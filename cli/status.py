@@ -83,7 +83,7 @@ _COLUMNS = (
     ("up", True),
     ("seen", True),
     ("posts/s", True),
-    ("documents", True),
+    ("docs", True),
     ("dead", True),
     ("lag", True),
     ("waits for", False),

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.samples import Sample
 
 from groundswell import step_ids
 from groundswell.reports import Totals
+
+# A second series for every counter, which says when it was made, serves nobody here.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
 

@@ -69,7 +69,7 @@ def test_a_table_shows_each_process(
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["status", *options(overrides)]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert " ".join(header.split()) == "process host pid state up seen posts/s documents dead lag waits for"
+    assert " ".join(header.split()) == "process host pid state up seen posts/s docs dead lag waits for"
     assert [row.split()[0] for row in rows] == ["posts/0", "posts/1"]
     assert re.search(rf" {os.getpid()} +running +\d+s +0s .* 1,190 +10 +7 *$", rows[0])
 

@@ -89,6 +89,7 @@ def test_metrics_hold_memory_and_epoch_age_as_of_the_scrape(probe: Probe) -> Non
     }
     assert values["groundswell_epoch_age_seconds"] == 12.5
     assert values["groundswell_resident_memory_bytes"] > 1_000_000
+    assert b"_created" not in body
 
 
 def test_a_scraper_that_asks_for_openmetrics_gets_it(probe: Probe) -> None:
