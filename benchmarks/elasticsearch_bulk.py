@@ -65,11 +65,11 @@ def envelopes(count: int, *, embedded: bool = False) -> list[Envelope]:
     return made
 
 
-def our_rate(url: str, posts: Sequence[Envelope]) -> float:
+def our_rate(url: str, posts: Sequence[Envelope], limits: BulkLimits = _LIMITS) -> float:
     """Documents a second through our writer into fresh indices."""
     alias = f"bench-{uuid.uuid4().hex[:8]}"
     with _removed(url, alias):
-        store = open_document_store(url, Waits(), alias=alias, replicas=0, limits=_LIMITS)
+        store = open_document_store(url, Waits(), alias=alias, replicas=0, limits=limits)
         store.prepare()
         written = 0
 
@@ -127,13 +127,15 @@ def peer_rate(url: str, posts: Sequence[Envelope]) -> float:
 
 
 def rows(url: str, count: int, rounds: int) -> list[Row]:
-    """The comparison at ``url``, with and without embeddings."""
+    """The comparison at ``url``; the helper never compresses."""
     made = []
-    for embedded in (False, True):
+    for embedded, compress in ((False, True), (False, False), (True, True), (True, False)):
         posts = envelopes(count, embedded=embedded)
-        ours, peer = alternate(partial(our_rate, url, posts), partial(peer_rate, url, posts), rounds)
-        name = "Elasticsearch bulk create" + (", 384-byte embedding" if embedded else "")
-        made.append(Row(name, ours, peer, "documents/s"))
+        ours = partial(our_rate, url, posts, BulkLimits(compress=compress))
+        rate, peers = alternate(ours, partial(peer_rate, url, posts), rounds)
+        what = "with a 384-byte embedding" if embedded else "small documents"
+        name = f"Elasticsearch bulk create, {what}, {'compressed' if compress else 'not compressed'}"
+        made.append(Row(name, rate, peers, "documents/s"))
     return made
 
 
@@ -159,7 +161,7 @@ def main() -> None:
         url = argv[at + 1]
         del argv[at : at + 2]
     given = options(__doc__, argv)
-    count, rounds = (30_000, 1) if given.quick else (100_000, 3)
+    count, rounds = (15_000, 1) if given.quick else (100_000, 3)
     if url:
         print_rows(rows(url, count, rounds), given.json)
         return

@@ -7,6 +7,11 @@ import msgspec
 from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected
 from groundswell.errors import Unavailable
 
+#: Of the indices behind the alias those that are open; none at all is fine too.
+READABLE = {"ignore_unavailable": "true", "allow_no_indices": "true"}
+#: All shards answer, or the whole search fails.
+COMPLETE = {"allow_partial_search_results": "false"}
+
 
 class _Hit(msgspec.Struct, frozen=True):
     index: str = msgspec.field(name="_index")
@@ -36,7 +41,7 @@ def refresh(client: ElasticsearchClient, alias: str) -> None:
         Unavailable: the server does not answer, or a shard could not refresh.
     """
     try:
-        answer = client.request("POST", f"/{alias}/_refresh", None, {"filter_path": "_shards.failed"})
+        answer = client.request("POST", f"/{alias}/_refresh", None, {**READABLE, "filter_path": "_shards.failed"})
     except Rejected as error:
         if error.status == 404:
             return
@@ -54,7 +59,7 @@ def locate(client: ElasticsearchClient, alias: str, ids: list[str]) -> list[tupl
     """
     refresh(client, alias)
     query = {"size": 2 * len(ids), "query": {"ids": {"values": ids}}, "_source": False, "track_total_hits": False}
-    options = {"allow_partial_search_results": "false", "filter_path": "hits.hits._index,hits.hits._id"}
+    options = {**READABLE, **COMPLETE, "filter_path": "hits.hits._index,hits.hits._id"}
     try:
         answer = client.request("POST", f"/{alias}/_search", msgspec.json.encode(query), options)
     except Rejected as error:

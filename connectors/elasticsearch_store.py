@@ -14,6 +14,7 @@ from connectors.document_query import Query
 from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, WriteResult
 from connectors.elasticsearch_bulk import ActionLines
 from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected, TooLarge
+from connectors.elasticsearch_deletes import COMPLETE, READABLE
 from connectors.elasticsearch_schema import Interval, index_template
 from connectors.elasticsearch_search import count_body, get_body, read_counts, read_documents, read_hits, search_body
 from connectors.elasticsearch_writer import BulkLimits, ElasticsearchWriter
@@ -127,7 +128,7 @@ class ElasticsearchStore:
     def _read(self, endpoint: str, body: object | None) -> bytes | None:
         """Ask the alias; ``None`` while there is no index behind it."""
         encoded = None if body is None else msgspec.json.encode(body)
-        options = {"allow_partial_search_results": "false"} if endpoint == "_search" else None
+        options = {**READABLE, **COMPLETE} if endpoint == "_search" else READABLE
         try:
             return self._client.request("POST", f"/{self._alias}/{endpoint}", encoded, options)
         except Rejected as error:

@@ -33,6 +33,7 @@ from connectors.kafka_client import (
     client_log,
     client_settings,
     error_callback,
+    is_missing_topic,
     never_heals,
     stop_for,
 )
@@ -48,6 +49,9 @@ T = TypeVar("T")
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _DEFAULT_MESSAGE_BYTES = 1024 * 1024
 _TIMEOUT = 15.0
+_PING_TIMEOUT = 5.0
+#: Seconds between two looks for a topic that was just made.
+_PROPAGATION = 0.05
 
 
 class Letter(msgspec.Struct, frozen=True, gc=False):
@@ -92,11 +96,17 @@ class KafkaDeadLetters:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise _explain(error, f"making the topic {self._topic}") from None
-        self._producer.limit = min(self._message_limit(admin), MAX_MESSAGE_BYTES)
+        deadline = time.monotonic() + _TIMEOUT
+        while (limit := self._message_limit(admin)) is None:
+            # A topic that was just made is known a moment later.
+            if time.monotonic() > deadline:
+                raise Unavailable(KAFKA, f"the topic {self._topic} was made and is not there yet")
+            time.sleep(_PROPAGATION)
+        self._producer.limit = min(limit, MAX_MESSAGE_BYTES)
 
     def ping(self) -> Answer:
         began = time.perf_counter()
-        found = _asked(lambda: self._admin().list_topics(timeout=_TIMEOUT))
+        found = _asked(lambda: self._admin().list_topics(timeout=_PING_TIMEOUT))
         return Answer(f"{len(found.brokers)} brokers", time.perf_counter() - began)
 
     def put(self, letters: Sequence[DeadLetter], keep_waiting: KeepWaiting) -> None:
@@ -198,14 +208,16 @@ class KafkaDeadLetters:
             self._made_admin = AdminClient(self._settings({}), logger=client_log)
         return self._made_admin
 
-    def _message_limit(self, admin: AdminClient) -> int:
-        """The largest message that the topic takes; the usual one where asking is not allowed."""
+    def _message_limit(self, admin: AdminClient) -> int | None:
+        """The largest message that the topic takes, the usual one where asking is not allowed; ``None`` without a topic."""
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
         try:
             entries = admin.describe_configs([resource], request_timeout=_TIMEOUT)[resource].result(_TIMEOUT)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                 return _DEFAULT_MESSAGE_BYTES
+            if is_missing_topic(error.args[0]):
+                return None
             raise _explain(error, f"asking for the limits of {self._topic}") from None
         return int(entries["max.message.bytes"].value)
 

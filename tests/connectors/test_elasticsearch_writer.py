@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 import msgspec
 import pytest
 
+from connectors.document_query import Query
 from connectors.documents import open_document_store
+from connectors.elasticsearch_schema import index_name
 from connectors.elasticsearch_store import ElasticsearchStore
 from connectors.elasticsearch_writer import BulkLimits
 from groundswell.errors import Draining, StopJob
 from groundswell.waits import Waits
-from tests.connectors.documents import Tally, deletion, envelope
+from tests.connectors.documents import TIME, Tally, deletion, envelope
 from tests.proxies import Fault, FlakyProxy, Reply, Request, reject_items
 from tests.stack.elasticsearch import ElasticsearchServer
 from tests.waiting import wait_until
@@ -31,7 +34,7 @@ class Bench:
     def __init__(self, server: ElasticsearchServer) -> None:
         self.proxy = FlakyProxy(server.url)
         self.waits = Waits()
-        self._alias = f"{server.prefix()}posts"
+        self.alias = f"{server.prefix()}posts"
         self._direct = server.url
         self._opened: list[ElasticsearchStore] = []
         self.direct = self.open(LIMITS, url=server.url)
@@ -39,7 +42,7 @@ class Bench:
 
     def open(self, limits: BulkLimits, url: str | None = None, timeout: float = 60.0) -> ElasticsearchStore:
         store = open_document_store(
-            url or self.proxy.url, self.waits, alias=self._alias, replicas=0, limits=limits, timeout=timeout
+            url or self.proxy.url, self.waits, alias=self.alias, replicas=0, limits=limits, timeout=timeout
         )
         assert isinstance(store, ElasticsearchStore)
         self._opened.append(store)
@@ -275,6 +278,20 @@ def test_deletions_outlast_trouble_too(bench: Bench) -> None:
     writer.close()
     assert tally.counts == (30, 0, 60, 0)
     assert bench.count() == 70
+
+
+def test_a_closed_index_takes_nothing_away_from_the_others(bench: Bench, elasticsearch: ElasticsearchServer) -> None:
+    store = bench.direct
+    writer = store.writer(Tally(), lambda: True)
+    old = TIME - timedelta(days=100)
+    writer.add([envelope(1), envelope(2), envelope(3, created_at=old)])
+    writer.flush()
+    elasticsearch.request("POST", f"/{index_name(bench.alias, 'week', old)}/_close")
+    writer.add([deletion(1), deletion(3)])
+    writer.flush()
+    writer.close()
+    assert bench.count() == 1
+    assert [hit.document.id for hit in store.search(Query())] == ["2"]
 
 
 def test_bulks_are_bounded_by_bytes_and_by_count(bench: Bench) -> None:
