@@ -98,7 +98,7 @@ class Job:
                 source=CompositeSource(sources, self._epoch_closed),
                 isolation=order.isolation,
                 decoder=TracedDecoder(assembly.open_decoder(order.settings, _now), marks, self._dead_share()),
-                analyser=TracedAnalyser(analyser, marks, one_by_one=bool(order.isolation)),
+                analyser=TracedAnalyser(analyser, marks, self._health.working, one_by_one=bool(order.isolation)),
                 documents=DocumentSink(store, dead_letters, allowance, slots, self._keep_waiting, self._dead_share()),
                 dead_letters=DeadLetterSink(dead_letters, slots, self._keep_waiting),
                 slots=slots,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from groundswell import step_ids
@@ -42,11 +42,15 @@ class TracedDecoder:
 
 
 class TracedAnalyser:
-    """An analyser that leaves a trail; ``one_by_one`` keeps the batches apart while a record is sought."""
+    """An analyser that leaves a trail and says when it has finished a piece of work.
 
-    def __init__(self, analyser: Analyses, marks: Marks, *, one_by_one: bool) -> None:
+    ``one_by_one`` keeps the batches apart while a guilty record is sought.
+    """
+
+    def __init__(self, analyser: Analyses, marks: Marks, on_done: Callable[[], None], *, one_by_one: bool) -> None:
         self._analyser = analyser
         self._marks = marks
+        self._on_done = on_done
         self._one_by_one = one_by_one
 
     def analyse_all(self, batches: Sequence[Batch]) -> None:
@@ -56,6 +60,7 @@ class TracedAnalyser:
             self._marks.enter(step_ids.ANALYSE, map(_range, spans))
             self._analyser.analyse_all(together)
             self._marks.leave()
+            self._on_done()
 
 
 def _range(span: Span) -> tuple[str, int, int, int]:
