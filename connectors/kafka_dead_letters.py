@@ -209,7 +209,7 @@ class KafkaDeadLetters:
         return self._made_admin
 
     def _message_limit(self, admin: AdminClient) -> int | None:
-        """The largest message that the topic takes, the usual one where asking is not allowed; ``None`` without a topic."""
+        """The largest message that the topic takes; ``None`` without a topic, the usual one when asking is denied."""
         resource = ConfigResource(ResourceType.TOPIC, self._topic)
         try:
             entries = admin.describe_configs([resource], request_timeout=_TIMEOUT)[resource].result(_TIMEOUT)
