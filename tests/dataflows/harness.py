@@ -53,11 +53,19 @@ def write_settings(path: Path, *layers: Tables) -> Path:
 class Run:
     """One ``groundswell run`` and its processes; as a context it ends them all and prints the log of a failure."""
 
-    def __init__(self, settings: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
-        number = len(list(settings.parent.glob("run-*.log")))
-        self.log = settings.parent / f"run-{number}.log"
-        self._answer = settings.parent / f"run-{number}.out"
-        command = [sys.executable, "-m", "cli.main", "run", "-c", str(settings), "--summary", "json", *arguments]
+    def __init__(
+        self,
+        settings: Path | None,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        folder = folder or (settings or Path()).parent
+        number = len(list(folder.glob("run-*.log")))
+        self.log = folder / f"run-{number}.log"
+        self._answer = folder / f"run-{number}.out"
+        given = ["-c", str(settings)] if settings else []
+        command = [sys.executable, "-m", "cli.main", "run", *given, "--summary", "json", *arguments]
         with self.log.open("wb") as log, self._answer.open("wb") as answer:
             self._process = subprocess.Popen(
                 command, stdout=answer, stderr=log, cwd=ROOT, env={**os.environ, **(environment or {})}, process_group=0
@@ -305,7 +313,7 @@ def sqlite_documents(path: Path) -> Counter[str]:
         return Counter(json.loads(row[0])["id"] for row in rows)
 
 
-def sqlite_dead_letters(path: Path) -> dict[int, bytes]:
-    """The dead letters of an embedded store by the ordinal of their record."""
+def sqlite_dead_letters(path: Path) -> list[tuple[int, bytes]]:
+    """The dead letters of an embedded store: the ordinal of the record in its file, and its bytes."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return dict(connection.execute("SELECT position, value FROM dead_letters"))
+        return list(connection.execute("SELECT position, value FROM dead_letters"))

@@ -112,6 +112,6 @@ def test_kills_of_an_embedded_run(tmp_path: Path) -> None:
     run_to_end(settings)
     documents = sqlite_documents(database)
     assert documents == dict.fromkeys(map(identity, range(posts)), 1)
-    assert sorted(sqlite_dead_letters(database).items()) == sorted(
+    assert sorted(sqlite_dead_letters(database)) == sorted(
         letter for dead in planted.values() for letter in dead.items()
     )

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
+from collections.abc import Callable
 
 import pytest
 
 from tests.conftest import RedisDatabase
 from tests.dataflows.harness import Cluster, Run, probe, run_to_end
 from tests.dataflows.planting import Feeder
+from tests.proxies import FlakyProxy, Reply, Request, reject_items
 from tests.stack.elasticsearch import ElasticsearchServer
 from tests.stack.kafka import KafkaServer
 from tests.waiting import wait_until
@@ -100,3 +103,34 @@ def _watch_outage(port: int, run: Run, dependency: str) -> int:
 def _status(port: int, path: str) -> int:
     answer = probe(port, path)
     return answer[0] if answer else 0
+
+
+def test_a_storm_of_429_and_lost_answers(cluster: Cluster) -> None:
+    """Elasticsearch is overloaded: it turns bulks away, whole or in part, and answers get lost on the way."""
+    faults = itertools.cycle(("429", "", "lost", "partly", "", "503", "cut", ""))
+    partly = reject_items(lambda number: number % 2 == 0)
+
+    def storm(request: Request, forward: Callable[[Request], Reply]) -> Reply | None:
+        fault = next(faults)
+        if fault in ("429", "503"):
+            return Reply(int(fault), b'{"error":{"type":"es_rejected_execution_exception"}}')
+        if fault == "partly":
+            return partly(request, forward)
+        reply = forward(request)
+        if fault == "lost":
+            return None
+        if fault == "cut":
+            reply.cut = len(reply.body) // 2
+        return reply
+
+    cluster.planter.plant(6_000)
+    proxy = FlakyProxy(cluster.elasticsearch.url, storm)
+    try:
+        settings = cluster.settings({"documents": {"url": proxy.url, "bulk_documents": 250}})
+        summary = run_to_end(settings)
+    finally:
+        proxy.close()
+    assert len(proxy.bulks) > 16, "each fault twice at least"
+    assert summary["restarts"] == 0
+    assert summary["read"] == summary["documents"] + summary["duplicates"] + sum(summary["dead"].values())
+    cluster.assert_all_accounted_for()
