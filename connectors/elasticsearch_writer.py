@@ -62,7 +62,7 @@ class _Settled:
 class ElasticsearchWriter:
     """A :class:`~connectors.document_store.DocumentWriter`.
 
-    Holds at most ``limits.in_flight + 1`` bulks, whatever happens.
+    Holds about ``limits.in_flight + 1`` bulks, whatever happens.
     """
 
     def __init__(
@@ -150,9 +150,8 @@ class ElasticsearchWriter:
             return
         self._pending.add(identity)
         if len(bulk.body) > self._limits.size and len(bulk) > 1:
-            excess = bulk.take_last()
-            self._submit()
-            self._filling = excess
+            self._filling = bulk.take_last()
+            self._send_off(bulk)
         if len(self._filling) >= self._limits.documents or len(self._filling.body) >= self._limits.size:
             self._submit()
 
@@ -178,10 +177,20 @@ class ElasticsearchWriter:
     # -- bulks in flight --------------------------------------------------------
 
     def _submit(self) -> None:
-        if not self._filling:
-            return
-        self._wait_for(lambda: self._in_flight < self._limits.in_flight)
-        bulk, self._filling = self._filling, Bulk()
+        if self._filling:
+            bulk, self._filling = self._filling, Bulk()
+            self._send_off(bulk)
+
+    def _send_off(self, bulk: Bulk) -> None:
+        """Carry a bulk that fills no more; what is released meanwhile goes into the next one."""
+        try:
+            # Again after each wait: what it released may have filled a bulk that took the free place.
+            while self._in_flight >= self._limits.in_flight:
+                self._wait_for(lambda: self._in_flight < self._limits.in_flight)
+        except BaseException as error:
+            # The bulk is in nobody's hands now: no later flush may pass without it.
+            self._failure = self._failure or error
+            raise
         with self._news:
             self._in_flight += 1
         self._pool.submit(self._carry, bulk)
