@@ -182,7 +182,8 @@ class Batch(msgspec.Struct, gc=False):
     """What became of one :class:`RawBatch`, from the decode step to the sinks.
 
     ``changes`` keeps posts and deletions in the order of the stream. ``records``
-    and ``size`` are the credits to give back once the batch is done.
+    and ``size`` are the credits to give back once the batch is done. ``span`` is the
+    first and the last offset of the raw records: the origins of replayed ones lie elsewhere.
     """
 
     stream: str
@@ -192,6 +193,7 @@ class Batch(msgspec.Struct, gc=False):
     changes: list[Envelope | Deletion]
     dead: list[DeadLetter]
     skipped: Counter[str]
+    span: tuple[int, int] | None = None
 
 
 def document_id(source: str, post_id: str) -> str:

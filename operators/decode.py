@@ -68,6 +68,8 @@ class Decoder:
         now = self._clock()
         latest = now + self._max_future
         result = Batch(batch.stream, batch.partition, len(batch.values), batch.size, [], [], Counter())
+        if batch.offsets:
+            result.span = batch.offsets[0], batch.offsets[-1]
         replayed = batch.replayed or {}
         for position, (offset, value) in enumerate(zip(batch.offsets, batch.values, strict=True)):
             origin = replayed.get(position) or Origin(batch.stream, batch.partition, offset)

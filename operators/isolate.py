@@ -41,9 +41,10 @@ def span_of(batch: RawBatch) -> Span:
 
 
 def decoded_span(batch: Batch) -> Span | None:
-    """The records that the posts of a decoded batch came from."""
-    offsets = [change.origin.offset for change in batch.changes if isinstance(change, Envelope)]
-    return Span(batch.stream, batch.partition, min(offsets), max(offsets)) if offsets else None
+    """The records of a decoded batch, ``None`` when there is no post among them."""
+    if batch.span is None or not any(isinstance(change, Envelope) for change in batch.changes):
+        return None
+    return Span(batch.stream, batch.partition, *batch.span)
 
 
 class Isolation(msgspec.Struct, frozen=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from groundswell.records import Batch, Origin, RawBatch
-from operators.isolate import Isolation, Span
+from groundswell.records import Batch, Envelope, Origin, RawBatch
+from operators.decode import Decoder
+from operators.isolate import Isolation, Span, decoded_span, span_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 BATCH = RawBatch("posts", 0, [7, 8, 9], [b"a", b"b", b"c"], replayed={1: Origin("posts", 2, 40)})
@@ -36,3 +37,13 @@ def test_a_guilty_record_becomes_a_dead_letter_with_its_bytes_and_original_key()
     assert guilty.records == 1
     [letter] = guilty.dead
     assert (letter.key, letter.cause, letter.value, letter.time) == ("posts/2/40", "crash", b"b", NOW)
+
+
+def test_a_decoded_batch_is_known_by_its_own_offsets_and_not_by_the_origins_of_replayed_records() -> None:
+    post = b'{"id": "1", "text": "again", "created_at": "2026-01-01T00:00:00Z"}'
+    batch = RawBatch("posts", 0, [7, 8], [post, b"no post"], replayed={0: Origin("posts", 2, 40)})
+    decoded = Decoder("generic", clock=lambda: NOW).decode(batch)
+    assert [change.origin for change in decoded.changes if isinstance(change, Envelope)] == [Origin("posts", 2, 40)]
+    assert decoded_span(decoded) == span_of(batch) == Span("posts", 0, 7, 8)
+    decoded.changes.clear()
+    assert decoded_span(decoded) is None
