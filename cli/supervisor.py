@@ -13,7 +13,7 @@ from types import FrameType
 import msgspec
 
 from cli.processes import JobProcess, free_port
-from connectors.breadcrumbs import read_breadcrumbs
+from connectors.breadcrumbs import forget_breadcrumbs, read_breadcrumbs
 from connectors.recovery import open_recovery
 from dataflows.order import Order
 from groundswell.reports import CRASHED, DRAINED, FINISHED, REFUSED, STOPPED, Ended, Status, Totals
@@ -102,6 +102,7 @@ class Supervisor:
         if not addresses and job.processes > 1:
             addresses = tuple(f"127.0.0.1:{free_port()}" for _ in range(job.processes))
         indices = [job.process_index] if job.addresses else list(range(job.processes))
+        forget_breadcrumbs(self._crumbs, indices)
         self._children = [self._spawn(index, max(1, len(addresses)), addresses) for index in indices]
         if self._stopping.is_set():
             for child in self._children:
@@ -182,9 +183,11 @@ class Supervisor:
         return next((reason for reason in reasons if reason), "a job process ended without a reason")
 
     def _after_crash(self, reason: str, totals: Totals) -> Ended | None:
-        spans = [Span(*place) for crumb in read_breadcrumbs(self._crumbs) for place in crumb.ranges]
-        verdict = self._blame.crashed(spans)
-        place = ", ".join(_named(span) for span in spans) or "no record in hand"
+        # What a process had in hand that was killed from here says nothing.
+        ended = [child.index for child in self._children if child.pid not in self._killed]
+        in_hand = [[Span(*place) for place in crumb.ranges] for crumb in read_breadcrumbs(self._crumbs, ended)]
+        verdict = self._blame.crashed(in_hand)
+        place = ", ".join(_named(span) for spans in in_hand for span in spans) or "no record in hand"
         _LOG.error("the job crashed: %s (%s)", reason, place)
         if verdict.guilty:
             guilty = ", ".join(_named(span) for span in verdict.guilty)

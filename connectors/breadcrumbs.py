@@ -36,14 +36,11 @@ class Breadcrumbs:
         # Python's, and each of their calls into Python begins with empty thread-local storage.
         self._trails: dict[int, mmap.mmap] = {}
         self._encoder = msgspec.json.Encoder()
-        for stale in folder.glob(f"{process}-*.crumb"):
-            stale.unlink()
+        forget_breadcrumbs(folder, [process])
 
     def enter(self, step: str, ranges: Iterable[tuple[str, int, int, int]]) -> None:
         """This thread now works on these records; replaces what it noted before."""
-        text = self._encoder.encode(InHand(step, tuple(ranges)))
-        if len(text) > _SIZE - _HEADER:
-            text = self._encoder.encode(InHand(step, ()))
+        text = self._encoded(step, tuple(ranges))
         trail = self._trail()
         trail[:_HEADER] = bytes(_HEADER)
         trail[_HEADER : _HEADER + len(text)] = text
@@ -52,6 +49,13 @@ class Breadcrumbs:
     def leave(self) -> None:
         """This thread is done with what it had in hand."""
         self._trail()[:_HEADER] = bytes(_HEADER)
+
+    def _encoded(self, step: str, ranges: tuple[tuple[str, int, int, int], ...]) -> bytes:
+        try:
+            text = self._encoder.encode(InHand(step, ranges))
+        except UnicodeEncodeError:
+            text = b""  # a path may hold bytes that are no text
+        return text if 0 < len(text) <= _SIZE - _HEADER else self._encoder.encode(InHand(step, ()))
 
     def _trail(self) -> mmap.mmap:
         thread = threading.get_native_id()
@@ -66,10 +70,16 @@ class Breadcrumbs:
         return trail
 
 
-def read_breadcrumbs(folder: Path) -> list[InHand]:
-    """What every thread of the ended processes had in hand when they ended."""
+def forget_breadcrumbs(folder: Path, processes: Iterable[int]) -> None:
+    """Remove what these processes left, or a process that ends before it has read a record would be taken for them."""
+    for path in _trails_of(folder, processes):
+        path.unlink()
+
+
+def read_breadcrumbs(folder: Path, processes: Iterable[int]) -> list[InHand]:
+    """What every thread of these ended processes had in hand when they ended."""
     found = []
-    for path in sorted(folder.glob("*.crumb")):
+    for path in _trails_of(folder, processes):
         content = path.read_bytes()
         length = int.from_bytes(content[:_HEADER], "little")
         if length:
@@ -78,3 +88,7 @@ def read_breadcrumbs(folder: Path) -> list[InHand]:
             except msgspec.DecodeError:
                 continue  # killed while it was noting: nothing was in hand yet
     return found
+
+
+def _trails_of(folder: Path, processes: Iterable[int]) -> list[Path]:
+    return [path for process in processes for path in sorted(folder.glob(f"{process}-*.crumb"))]

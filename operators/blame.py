@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -23,12 +23,12 @@ class Blame:
 
     A range that was in hand at ``crashes`` crashes is isolated: its records are then
     taken one at a time, so that the next crash has a single record in hand. A single
-    record in hand at ``crashes`` crashes is guilty.
+    record that was alone in the hand of a thread at ``crashes`` crashes is guilty.
     """
 
     def __init__(self, crashes: int, known: Isolation | None = None) -> None:
         self._crashes = crashes
-        self._seen: list[tuple[Span, int]] = []
+        self._seen: list[tuple[Span, bool, int]] = []
         self._suspects: list[Span] = list(known.suspects if known else ())
         self._guilty: list[Span] = list(known.guilty if known else ())
 
@@ -37,30 +37,32 @@ class Blame:
         """What the next start must isolate and set aside."""
         return Isolation(tuple(self._suspects), tuple(self._guilty))
 
-    def crashed(self, in_hand: Iterable[Span]) -> Verdict:
-        """Note a crash."""
+    def crashed(self, in_hand: Iterable[Sequence[Span]]) -> Verdict:
+        """Note a crash; ``in_hand`` is what each thread was working on."""
         found: list[Span] = []
         before = len(self._suspects)
         repeated = False
-        for span in in_hand:
-            count = self._count(span)
+        for span, alone in [(span, len(spans) == 1) for spans in in_hand for span in spans]:
+            count = self._count(span, alone)
             repeated = repeated or count > 1
             if count < self._crashes:
                 continue
-            if span.single:
+            if not (span.single and alone):
+                # Of records that were in one hand together only one may be to blame.
+                if span not in self._suspects:
+                    self._suspects.append(span)
+            elif span not in self._guilty:
                 found.append(span)
-            elif span not in self._suspects:
-                self._suspects.append(span)
         self._guilty += found
         return Verdict(tuple(found), bool(found) or len(self._suspects) > before, repeated)
 
-    def _count(self, span: Span) -> int:
-        """Crashes with this range in hand; a single record counts only its own."""
-        for position, (seen, count) in enumerate(self._seen):
-            if (seen == span) if span.single else seen.overlaps(span):
-                self._seen[position] = (span, count + 1)
+    def _count(self, span: Span, alone: bool) -> int:
+        """Crashes with this range in hand; a single record counts only its own, alone or among others."""
+        for position, (seen, was_alone, count) in enumerate(self._seen):
+            if ((seen, was_alone) == (span, alone)) if span.single else seen.overlaps(span):
+                self._seen[position] = (span, alone, count + 1)
                 return count + 1
-        self._seen.append((span, 1))
+        self._seen.append((span, alone, 1))
         return 1
 
 

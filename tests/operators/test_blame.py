@@ -15,13 +15,32 @@ RECORD = Span("posts", 0, 150, 150)
 def test_a_range_is_isolated_after_two_crashes_and_a_record_blamed_after_two_more() -> None:
     #  crash:   batch   batch → isolated   record   record → guilty
     blame = Blame(2)
-    assert not blame.crashed([BATCH]).learned
-    verdict = blame.crashed([BATCH])
+    assert not blame.crashed([[BATCH]]).learned
+    verdict = blame.crashed([[BATCH]])
     assert verdict.learned
     assert verdict.repeated
     assert blame.isolation.suspects == (BATCH,)
-    assert blame.crashed([RECORD]).guilty == ()
-    assert blame.crashed([RECORD]).guilty == (RECORD,)
+    assert blame.crashed([[RECORD]]).guilty == ()
+    assert blame.crashed([[RECORD]]).guilty == (RECORD,)
+    assert blame.isolation.guilty == (RECORD,)
+
+
+def test_a_record_that_was_in_hand_together_with_the_guilty_one_is_not_blamed() -> None:
+    #  crash:   both   both → isolated   record   record → guilty
+    blame = Blame(2)
+    beside = Span("posts", 1, 7, 7)
+    assert not blame.crashed([[RECORD, beside]]).learned
+    assert blame.crashed([[RECORD, beside]]).guilty == ()
+    assert blame.isolation.suspects == (RECORD, beside)
+    assert blame.crashed([[RECORD]]).guilty == ()
+    assert blame.crashed([[RECORD]]).guilty == (RECORD,)
+    assert blame.isolation.guilty == (RECORD,)
+
+
+def test_nothing_more_is_learned_when_a_record_that_was_set_aside_crashes_all_the_same() -> None:
+    blame = Blame(2)
+    learned = [blame.crashed([[RECORD]]).learned for _ in range(4)]
+    assert learned == [False, True, False, False]
     assert blame.isolation.guilty == (RECORD,)
 
 
@@ -29,7 +48,7 @@ def test_a_range_is_isolated_after_two_crashes_and_a_record_blamed_after_two_mor
 def test_crashes_at_different_places_blame_nobody(firsts: list[int]) -> None:
     blame = Blame(2)
     for first in firsts:
-        verdict = blame.crashed([Span("posts", 0, first * 10, first * 10 + 9)])
+        verdict = blame.crashed([[Span("posts", 0, first * 10, first * 10 + 9)]])
         assert not verdict.guilty
         assert not verdict.repeated
     assert not blame.isolation
