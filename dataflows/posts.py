@@ -64,7 +64,10 @@ def _route(
 
     def route(batches: list[Batch]) -> list[tuple[str, Batch]]:
         return [
-            (str(slots[crc32(f"{batch.stream}/{batch.partition}".encode()) % len(slots)]), batch)
+            (
+                str(slots[crc32(f"{batch.stream}/{batch.partition}".encode("utf-8", "surrogatepass")) % len(slots)]),
+                batch,
+            )
             for batch in batches
             if batch.dead or not only_dead
         ]
