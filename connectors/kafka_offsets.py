@@ -41,6 +41,8 @@ TOPICS_SECONDS = 30.0
 #: A topic that stays unknown this long was deleted: a broker that starts may not know it for a moment.
 MISSING_SECONDS = 30.0
 _REQUEST_SECONDS = 3.0
+#: What goes wrong with a connection; it says more than the time-out of the request that waited for one.
+_CONNECTING = frozenset({KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL})  # noqa: SLF001
 
 
 class InputChanged(GroundswellError):
@@ -87,6 +89,7 @@ class OffsetWatch:
         self._known: dict[str, TopicFacts] = {}
         self._failure: GroundswellError | None = None
         self._missing_since: float | None = None
+        self._complaint = ""
         self.reachable = False
         # An admin client keeps an outdated leader until its metadata has aged, and every
         # answer until then is FENCED_LEADER_EPOCH.
@@ -97,8 +100,10 @@ class OffsetWatch:
         """An error that some client of this process was told of."""
         if never_heals(error):
             self._failure = self._failure or stop_for(error, "connecting")
-        elif error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE):  # noqa: SLF001
-            self._unreachable(error.str())
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._unreachable(self._complaint or error.str())
+        elif error.code() in _CONNECTING:
+            self._complaint = error.str()
 
     def describe(self, topics: Sequence[str]) -> dict[str, TopicFacts | KafkaError]:
         """The topics as they are now, or why one cannot be described; blocks for a few seconds at most.
@@ -120,11 +125,16 @@ class OffsetWatch:
                 raise stop_for(failure, f"describing the topics {', '.join(topics)}")
         unanswered = [failure for failure in failed if not is_missing_topic(failure)]
         if unanswered:
-            self._unreachable(unanswered[0].str())
+            self._unreachable(self.reason(unanswered[0]))
         else:
             self._answered()
         self._known.update({topic: fact for topic, fact in found.items() if isinstance(fact, TopicFacts)})
         return found
+
+    def reason(self, error: KafkaError) -> str:
+        """What to tell people of a request that failed."""
+        timed_out = error.code() == KafkaError._TIMED_OUT  # noqa: SLF001
+        return self._complaint if timed_out and self._complaint else error.str()
 
     def create(self, topic: str, partitions: int) -> None:
         """Make the topic with the broker's own replication factor; raises :class:`StopJob` when refused."""
@@ -172,6 +182,7 @@ class OffsetWatch:
                 future.add_done_callback(partial(self._compare, topic))
 
     def _raise_failure(self) -> None:
+        self._admin.poll(0)  # serves the error callback and the client's log; answers need no poll
         if self._failure is not None:
             raise self._failure
 
@@ -195,7 +206,7 @@ class OffsetWatch:
         if self._missing_since is not None and now - self._missing_since > MISSING_SECONDS:
             topics = ", ".join(sorted(self._known))
             self._failure = self._failure or StopJob(f"a topic of {topics} exists no longer: {missing[0].str()}")
-        self._unreachable(errors[0].str())
+        self._unreachable(self.reason(errors[0]))
 
     def _compare(self, topic: str, done: Future[Any]) -> None:
         if done.exception() is not None:
@@ -218,6 +229,7 @@ class OffsetWatch:
         if not self.reachable:
             log.info("Kafka answers")
         self.reachable = True
+        self._complaint = ""
         self._missing_since = None
         self._waits.end(KAFKA)
 

@@ -150,7 +150,7 @@ class KafkaSource:
                     watch.create(topic, self._create_partitions)
             elif missing:
                 self._waits.begin(KAFKA, f"the topic {', '.join(map(repr, missing))} does not exist yet")
-            problem = "; ".join(sorted(fact.str() for fact in found.values() if isinstance(fact, KafkaError)))
+            problem = "; ".join(sorted(watch.reason(fact) for fact in found.values() if isinstance(fact, KafkaError)))
             if problem != told:
                 log.warning("waiting for Kafka at %s: %s", self._bootstrap_servers, problem)
                 told = problem

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
@@ -429,14 +429,6 @@ def test_partitions_that_are_added_ask_for_a_restart(kafka: KafkaServer) -> None
 
     with pytest.raises(InputChanged, match="has 4 partitions now, 1 are read"):
         wait_until(refresh, 30, "the new partitions to be seen")
-
-
-def test_credentials_that_are_refused_stop_the_job(kafka: KafkaServer) -> None:
-    # The test broker asks for no credentials, so its refusal is played.
-    watch = OffsetWatch(kafka.bootstrap_servers, {}, Waits())
-    watch.report(KafkaError(KafkaError._AUTHENTICATION, "bad password"))
-    with pytest.raises(StopJob, match="bad password"):
-        watch.refresh()
 
 
 # What others see
