@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from dataflows import assembly, posts
 from dataflows.order import Order
 from dataflows.sources import open_replay, open_sources
 from groundswell import metrics, step_ids
-from groundswell.errors import GroundswellError, Unavailable
+from groundswell.errors import GroundswellError, StopJob, Unavailable
 from groundswell.health import Health
 from groundswell.progress import Progress
 from groundswell.readiness import Check
@@ -33,6 +34,9 @@ from groundswell.waits import Waits
 from operators.analyse import Analyser
 from operators.dead_share import DeadShare
 from operators.in_hand import TracedAnalyser, TracedDecoder
+
+#: The engine's words for a state that belongs to no partition of today.
+_UNKNOWN_PARTITION = re.compile(r'StateKey\("([^"]*)"\) is not in this worker\'s routing map')
 
 
 def _now() -> datetime:
@@ -138,14 +142,24 @@ class Job:
     def _run_flow(self, parts: posts.PostsFlow) -> None:
         order = self._order
         job = order.settings.job
-        cluster_main(
-            posts.build(parts),
-            list(order.addresses),
-            order.process,
-            epoch_interval=timedelta(seconds=job.epoch_interval),
-            recovery_config=open_recovery(Path(order.recovery_dir), job.recovery_partitions),
-            worker_count_per_proc=job.workers,
-        )
+        try:
+            cluster_main(
+                posts.build(parts),
+                list(order.addresses),
+                order.process,
+                epoch_interval=timedelta(seconds=job.epoch_interval),
+                recovery_config=open_recovery(Path(order.recovery_dir), job.recovery_partitions),
+                worker_count_per_proc=job.workers,
+            )
+        except RuntimeError as error:
+            unknown = _UNKNOWN_PARTITION.search(str(error))
+            if unknown is None:
+                raise
+            raise StopJob(
+                f"the recovery store {order.recovery_dir} holds a position of {unknown[1]!r}, which the sources have "
+                "no longer (another source, topic, fewer partitions or files.lanes): go back to them, or name another "
+                "job.recovery_dir and read from the start; what is stored already is not stored twice"
+            ) from None
 
     def _sources(self, allowance: Credits) -> list[PostSource]:
         return open_sources(self._order.settings, allowance, self._stop, self._waits, until_end=self._order.until_end)

@@ -108,6 +108,17 @@ def test_settings_that_cannot_be_used_exit_with_two_and_one_line(tmp_path: Path)
         assert "Traceback" not in done.stderr
 
 
+def test_a_recovery_store_of_other_sources_is_named_and_not_tried_again_and_again(tmp_path: Path) -> None:
+    (tmp_path / "posts.jsonl").write_bytes(b"\n".join(map(post, range(3))))
+    arguments = ["run", "--until-end", "--set", "sources.use=['files']", "--set", "files.paths=['posts.jsonl']"]
+    arguments += ["--set", "redis.url=", "--set", "observability.port=0"]
+    assert groundswell(*arguments, cwd=tmp_path).returncode == 0
+    done = groundswell(*arguments, "--set", "files.lanes=1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "holds a position of 'files/0" in done.stderr.splitlines()[-1]
+    assert "restart" not in done.stderr
+
+
 def test_sigterm_drains_and_leaves_no_process_behind(tmp_path: Path) -> None:
     folder = tmp_path / "inbox"
     folder.mkdir()
