@@ -14,6 +14,7 @@ from types import FrameType
 import msgspec
 
 from cli.processes import die_with_parent
+from connectors.kafka_offsets import InputChanged
 from connectors.logs import configure_logging
 from dataflows.job import Job
 from dataflows.order import Order
@@ -95,6 +96,8 @@ def _explain(error: BaseException) -> tuple[str, str]:
     for link in chain:
         if isinstance(link, Draining):
             return CRASHED, f"gave up waiting to drain: {link}; it resumes from the last snapshot"
+        if isinstance(link, InputChanged):
+            return CRASHED, str(link)  # a restart is what helps
     for link in chain:
         if isinstance(link, GroundswellError):
             return STOPPED, str(link)

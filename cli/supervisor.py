@@ -165,6 +165,9 @@ class Supervisor:
             return Ended(how, "", totals)
         reason = self._crash_reason()
         if self._stopping.is_set():
+            if all(child.exit_code in (0, -signal.SIGTERM) for child in self._children):
+                # A process that was told before it could listen has begun nothing.
+                return Ended(DRAINED, "", totals)
             return Ended(CRASHED, f"while it drained: {reason}", totals)
         return self._after_crash(reason, totals)
 
