@@ -28,6 +28,7 @@ _DEEPEST = 3
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _BOM = b"\xef\xbb\xbf"
 _BLANK = b" \t\r\n"
+_TWITTER_ID = re.compile(rb'"[0-9]{1,19}"')
 
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -187,15 +188,18 @@ def _wrapped(probe: Probe) -> msgspec.Raw | None:
 
 def _is_v2_page(probe: Probe, data: msgspec.Raw) -> bool:
     """Whether the posts under ``data`` are Twitter's: nothing about the page or its first post says otherwise."""
-    if present(probe.includes) or present(probe.meta):
+    if present(probe.includes):
         return True
     elements = _decode_list(data)
     if not elements or bytes(elements[0])[:1] != b"{":
-        return False
+        return present(probe.meta)
     first = look(elements[0])
     if identify(first) is not None:
         return identify(first) == TwitterV2.name
-    return not (present(first.hashtags) or (present(first.author) and bytes(first.author)[:1] == b'"'))
+    # Other APIs have a ``meta``, too. Twitter's own ids are digits in a string, and its posts name no author.
+    if present(first.hashtags) or (present(first.author) and bytes(first.author)[:1] == b'"'):
+        return False
+    return present(first.id) and _TWITTER_ID.fullmatch(bytes(first.id)) is not None
 
 
 def _may_be_twitter(fixed: Shape | None) -> bool:

@@ -30,7 +30,12 @@ class Sentiment140:
     name = "sentiment140"
 
     def read(self, value: bytes, *, sure: bool) -> Post | Skip | None:
-        row = _row(value)
+        try:
+            row = _row(value)
+        except DecodeError:
+            if sure:
+                raise
+            return None
         if row is None or len(row) != _COLUMNS:
             return None
         polarity, identity, date, _, author, text = row

@@ -180,7 +180,7 @@ class TwitterV2:
             return None
         start = bytes(page.data)[:1]
         if start == b"[":
-            if not sure and page.includes is UNSET and page.meta is UNSET:
+            if not sure and page.includes is UNSET:  # other APIs have a ``meta``, too
                 return None
             includes = _Includes(page.includes)
             return [_part(raw, includes) for raw in _decode_list(page.data)] or Skip("empty_page")

@@ -94,8 +94,12 @@ class TestUnfolding:
         assert [letter.value for letter in batch.dead] == posts[1:]
 
     def test_a_page_of_generic_posts(self) -> None:
-        batch = decode(packed({"data": [generic(id=1), generic(id=2)]}))
-        assert [each.post.source for each in envelopes(batch)] == ["forum", "forum"]
+        pages: list[dict[str, Any]] = [{}, {"meta": {"count": 2}}]
+        without_author = {key: value for key, value in generic(id="a1").items() if key not in ("author", "hashtags")}
+        for page in pages:
+            for posts in ([generic(id=1), generic(id="2")], [without_author, generic(id=3)]):
+                batch = decode(packed({"data": posts, **page}))
+                assert [each.post.source for each in envelopes(batch)] == ["forum", "forum"]
 
     def test_posts_of_many_shapes_in_one_array(self) -> None:
         batch = decode(packed([msgspec.json.decode(tweet()), status(), jetstream(), generic(), {"data": tweet_v2()}]))
@@ -225,6 +229,7 @@ def test_a_record_means_the_same_whatever_came_before_it() -> None:
         packed(tweet_v2()),
         packed({"data": [tweet_v2()], "meta": {}}),
         packed({"data": [generic()]}),
+        packed({"data": [generic()], "meta": {}}),
         packed([generic(), status()]),
         packed(status()),
         packed({"event": "delete", "payload": "1"}),

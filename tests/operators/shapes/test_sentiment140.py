@@ -50,6 +50,7 @@ def test_a_header_is_skipped() -> None:
         (SENTIMENT140.replace(b"Apr", b"Foo"), "bad_time"),
         (b'"0","1","Mon Apr 06 22:19:45 PDT 2009","q","u",""', "empty_text"),
         (b'"0","1","q"', "not_json"),
+        (b"two\nlines", "not_json"),
         (b'["0","1","q"]', "unknown_shape"),
         (b'"0"', "unknown_shape"),
     ],
