@@ -8,6 +8,7 @@ goes on with exactly the record after the last one that it emitted.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -60,18 +61,27 @@ class PostSource(Protocol):
 class CompositeSource(FixedPartitionedSource[RawBatch, Any]):
     """Several sources as one input, with partition keys such as ``kafka/posts/00003``.
 
-    ``sources`` must have distinct names without a slash. ``on_epoch`` is called when a
-    partition is snapshotted, which happens at the close of every epoch.
+    ``sources`` must have distinct names without a slash. ``on_epoch`` is called at the
+    close of every epoch, once however many partitions are snapshotted at it.
     """
 
     def __init__(self, sources: Sequence[PostSource], on_epoch: Callable[[], None] | None = None) -> None:
         self._sources = {source.name: source for source in sources}
-        self._on_epoch = on_epoch
+        self._epochs = None if on_epoch is None else _Epochs(on_epoch)
+        self._listed = False
+        self._opened = False
         if len(self._sources) != len(sources):
             raise ValueError("two sources have the same name")
 
+    @property
+    def idle(self) -> bool:
+        """Whether the partitions are known and none of them has fallen to this process: it sees no epoch close."""
+        return self._listed and not self._opened
+
     def list_parts(self) -> list[str]:
-        return [f"{name}/{part}" for name, source in self._sources.items() for part in source.partitions()]
+        found = [f"{name}/{part}" for name, source in self._sources.items() for part in source.partitions()]
+        self._listed = True
+        return found
 
     def build_part(
         self,
@@ -81,15 +91,33 @@ class CompositeSource(FixedPartitionedSource[RawBatch, Any]):
     ) -> StatefulSourcePartition[RawBatch, Any]:
         name, _, partition = for_part.partition("/")
         opened = self._sources[name].open(partition, resume_state)
-        return opened if self._on_epoch is None else _Watched(opened, self._on_epoch)
+        self._opened = True
+        return opened if self._epochs is None else _Watched(opened, self._epochs)
+
+
+class _Epochs:
+    """Every partition is snapshotted at the close of an epoch: the one that is ahead tells of it."""
+
+    def __init__(self, on_epoch: Callable[[], None]) -> None:
+        self._on_epoch = on_epoch
+        self._lock = threading.Lock()
+        self._closed = 0
+
+    def closed(self, count: int) -> None:
+        with self._lock:
+            news = count > self._closed
+            self._closed = max(self._closed, count)
+        if news:
+            self._on_epoch()
 
 
 class _Watched(StatefulSourcePartition[RawBatch, Any]):
     """A partition that says when its epoch closes."""
 
-    def __init__(self, inner: StatefulSourcePartition[RawBatch, Any], on_epoch: Callable[[], None]) -> None:
+    def __init__(self, inner: StatefulSourcePartition[RawBatch, Any], epochs: _Epochs) -> None:
         self._inner = inner
-        self._on_epoch = on_epoch
+        self._epochs = epochs
+        self._closed = 0
 
     def next_batch(self) -> Iterable[RawBatch]:
         return self._inner.next_batch()
@@ -98,7 +126,8 @@ class _Watched(StatefulSourcePartition[RawBatch, Any]):
         return self._inner.next_awake()
 
     def snapshot(self) -> Any:
-        self._on_epoch()
+        self._closed += 1
+        self._epochs.closed(self._closed)
         return self._inner.snapshot()
 
     def close(self) -> None:

@@ -97,9 +97,11 @@ class Job:
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
         analyser = Analyser(engine.submit if engine else None, _now)
         slots = step_ids.slots_of(order.process, order.processes)
+        source = CompositeSource(sources, self._epoch_closed)
+        self._health.idle_when(lambda: source.idle)
         self._run_flow(
             posts.PostsFlow(
-                source=CompositeSource(sources, self._epoch_closed),
+                source=source,
                 isolation=order.isolation,
                 decoder=TracedDecoder(assembly.open_decoder(order.settings, _now), marks, self._dead_share()),
                 analyser=TracedAnalyser(analyser, marks, self._health.working, one_by_one=bool(order.isolation)),

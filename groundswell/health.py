@@ -40,6 +40,7 @@ class Health:
         self._epoch: float | None = None
         self._progress: float | None = None
         self._draining = False
+        self._idle: Callable[[], bool] = lambda: False
         self._readiness = Readiness({} if ready_when is None else ready_when, deadline=check_deadline, clock=clock)
 
     def epoch_closed(self) -> None:
@@ -53,12 +54,18 @@ class Health:
         """
         self._progress = self._clock()
 
+    def idle_when(self, idle: Callable[[], bool]) -> None:
+        """How to tell that no part of the input is this process's: it then sees no epoch, and lives all the same."""
+        self._idle = idle
+
     def draining(self) -> None:
         """The job was told to stop: from now on it is alive, and no longer ready."""
         self._draining = True
 
     def epoch_age(self) -> float:
-        """Seconds since the last epoch was closed, or since the start before the first."""
+        """Seconds since the last epoch was closed, or since the start before the first; 0 for an idle process."""
+        if self._epoch is None and self._idle():
+            return 0.0
         return self._clock() - (self._started if self._epoch is None else self._epoch)
 
     def alive(self) -> tuple[bool, str]:
@@ -68,6 +75,8 @@ class Health:
         waits = self._waits.blocking()
         if waits:
             return True, "waiting for " + "; ".join(f"{name}: {reason}" for name, reason in waits.items())
+        if self._progress is None and self._idle():
+            return True, "idle: no partition of the input is this process's"
         now = self._clock()
         limit, since = self._stall_after, self._progress
         what = "no epoch was closed and no batch finished"

@@ -50,6 +50,21 @@ def test_sources_are_joined_under_their_names() -> None:
     assert (part.key, part.state) == ("kafka:posts/00001", 17)
 
 
+def test_an_epoch_is_told_once_however_many_partitions_close_it() -> None:
+    told: list[int] = []
+    composite = CompositeSource([_Source("files", ["00", "01"])], lambda: told.append(len(told)))
+    idle = [composite.idle]
+    names = composite.list_parts()
+    idle.append(composite.idle)
+    parts = [composite.build_part("in", name, None) for name in names]
+    idle.append(composite.idle)
+    assert idle == [False, True, False]
+    for _ in range(3):
+        for part in parts:
+            part.snapshot()
+    assert told == [0, 1, 2]
+
+
 def test_two_sources_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="same name"):
         CompositeSource([_Source("files", []), _Source("files", [])])

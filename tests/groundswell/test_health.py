@@ -50,6 +50,18 @@ def test_a_starting_job_is_alive_until_its_grace_is_over(health: Health, clock: 
     )
 
 
+def test_a_process_without_a_part_of_the_input_is_alive_though_it_sees_no_epoch(health: Health, clock: Clock) -> None:
+    idle = True
+    health.idle_when(lambda: idle)
+    clock.move(3600)
+    assert health.alive()[0]
+    assert health.ready() == (True, {})
+    assert health.epoch_age() == 0.0
+    idle = False
+    assert not health.alive()[0]
+    assert health.epoch_age() == 3600.0
+
+
 def test_epochs_that_advance_keep_it_alive(health: Health, clock: Clock) -> None:
     for _ in range(100):
         clock.move(59)
