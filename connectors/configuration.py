@@ -6,19 +6,23 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from connectors.logs import mask
 from groundswell.errors import SettingsError
 from groundswell.settings import SECRET_CLIENT_KEYS, SECRETS, Settings
 
 ENVIRONMENT_PREFIX = "GROUNDSWELL_"
 _FILE_SUFFIX = "_FILE"
+_CLIENT = ["kafka", "client"]
 #: Variables with the prefix that are no settings.
 _NOT_SETTINGS = frozenset({"GROUNDSWELL_SHARED_DATA", "GROUNDSWELL_CACHE", "GROUNDSWELL_STRICT"})
+_SECRET_NAME = re.compile(r"pass|secret|api_?key|token", re.IGNORECASE)
 _NOT_SETTINGS_PREFIXES = ("GROUNDSWELL_FUZZ_", "GROUNDSWELL_OUTAGE_", "GROUNDSWELL_TEST_")
 
 
@@ -36,9 +40,10 @@ def load_settings(
             the nearest known key.
     """
     table = _read(path) if path else {}
-    _refuse_secrets(table, path)
+    _refuse_secrets(table, f"{path}: ", "the settings file")
     for key, value in _from_environment(os.environ if environment is None else environment):
         _put(table, key, value)
+    given: dict[str, Any] = {}
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or "." not in key:
@@ -46,7 +51,10 @@ def load_settings(
         key = key.strip()
         if key in SECRETS:
             raise SettingsError(f"{key}: a secret is given by {_variable(key)} or {_variable(key)}{_FILE_SUFFIX} only")
-        _put(table, key, _parse(text.strip(), key))
+        value = _parse(text.strip(), key)
+        _put(given, key, value)
+        _put(table, key, value)
+    _refuse_secrets(given, "", "the command line, where others can read it")
     _refuse_unknown(table, Settings, "")
     try:
         settings = msgspec.convert(table, Settings)
@@ -76,19 +84,19 @@ def _variable(key: str) -> str:
     return ENVIRONMENT_PREFIX + key.replace(".", "_").upper()
 
 
-def _refuse_secrets(table: Mapping[str, Any], path: Path | None) -> None:
+def _refuse_secrets(table: Mapping[str, Any], source: str, place: str) -> None:
     for key in SECRETS:
         section, _, name = key.partition(".")
         inner = table.get(section)
         if isinstance(inner, dict) and name in inner:
             raise SettingsError(
-                f"{path}: {key}: a secret does not belong in the settings file; "
+                f"{source}{key}: a secret does not belong in {place}; "
                 f"set {_variable(key)}, or {_variable(key)}{_FILE_SUFFIX} to the path of a file that holds it"
             )
     client = table.get("kafka", {}).get("client", {}) if isinstance(table.get("kafka"), dict) else {}
     for name in SECRET_CLIENT_KEYS & set(client if isinstance(client, dict) else ()):
         raise SettingsError(
-            f"{path}: kafka.client.{name!r}: a secret does not belong in the settings file; "
+            f"{source}kafka.client.{name!r}: a secret does not belong in {place}; "
             f"set {_variable('kafka.sasl_password')} or {_variable('kafka.ssl_key_password')}"
         )
     for section in ("documents", "redis"):
@@ -96,7 +104,8 @@ def _refuse_secrets(table: Mapping[str, Any], path: Path | None) -> None:
         url = inner.get("url") if isinstance(inner, dict) else None
         if isinstance(url, str) and re.match(r"[a-z+]+://[^/@]*:[^/@]+@", url):
             raise SettingsError(
-                f"{path}: {section}.url holds a password; give it by {_variable(section + '.password')} instead"
+                f"{source}{section}.url holds a password, which does not belong in {place}; "
+                f"give it by {_variable(section + '.password')} instead"
             )
 
 
@@ -115,7 +124,9 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Any
             except OSError as error:
                 raise SettingsError(f"{name}={environment[name]}: {error.strerror}") from None
             continue
-        raise SettingsError(f"{name}: no such setting{_nearest(name, variables)}")
+        raise SettingsError(
+            f"{name}: no such setting{_nearest(name, variables, map(_variable, get_type_hints(Settings)))}"
+        )
 
 
 def _parse(text: str, key: str) -> Any:
@@ -145,6 +156,8 @@ def _wants_list(key: str) -> bool:
 
 def _put(table: dict[str, Any], key: str, value: Any) -> None:
     *sections, name = key.split(".")
+    if sections[:2] == _CLIENT:  # the names of librdkafka's settings have dots of their own
+        sections, name = sections[:2], ".".join([*sections[2:], name])
     for section in sections:
         inner = table.setdefault(section, {})
         if not isinstance(inner, dict):
@@ -158,24 +171,34 @@ def _refuse_unknown(table: Mapping[str, Any], kind: Any, path: str) -> None:
     for key, value in table.items():
         full = f"{path}{key}"
         if key not in hints:
-            known = [f"{path}{name}" for name in hints] + known_keys()
-            raise SettingsError(f"{full} = {_shown(value)}: no such setting{_nearest(full, known)}")
+            here = [f"{path}{name}" for name in hints]
+            nearest = _nearest(full, here + known_keys(), here)
+            # A misspelt secret is a secret still; so may be what lies in a misspelt table.
+            hidden = _SECRET_NAME.search(key) or any(f" {secret}?" in nearest for secret in SECRETS)
+            shown = "***" if hidden else "{...}" if isinstance(value, dict) else _shown(value)
+            raise SettingsError(f"{full} = {shown}: no such setting{nearest}")
         inner = hints[key]
         if hasattr(inner, "__struct_fields__") and isinstance(value, dict):
             _refuse_unknown(value, inner, f"{full}.")
+        element = next(iter(get_args(inner)), None)
+        if hasattr(element, "__struct_fields__") and isinstance(value, list):
+            for index, each in enumerate(value):
+                if isinstance(each, dict):
+                    _refuse_unknown(each, element, f"{full}[{index}].")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str], listed: Iterable[str]) -> str:
+    """The nearest of the ``known`` names, or the ``listed`` ones where none is near."""
     names = list(dict.fromkeys(known))
     found = get_close_matches(name, names, n=1, cutoff=0.5)
     if not found and "." in name:
         tail = name.rpartition(".")[2]
         found = [full for full in names if full.rpartition(".")[2] == tail][:1]
-    return f"; did you mean {found[0]}?" if found else f"; known: {', '.join(sorted(names)[:20])}"
+    return f"; did you mean {found[0]}?" if found else f"; known: {', '.join(listed)}"
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = mask(repr(value))
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -221,11 +244,18 @@ def _check_together(settings: Settings) -> None:
     url = settings.documents.url
     if url and not url.startswith(("sqlite:///", "http://", "https://")):
         raise SettingsError(
-            f"documents.url = {url!r}: expected sqlite:///relative.db, sqlite:////absolute.db or http(s)://host:port"
+            f"documents.url = {_shown(url)}: expected sqlite:///relative.db, sqlite:////absolute.db or http(s)://host:port"
         )
     if settings.redis.url and not re.match(r"^(embedded$|rediss?://|unix://)", settings.redis.url):
         raise SettingsError(
-            f"redis.url = {settings.redis.url!r}: expected 'embedded', redis://, rediss://, unix:// or nothing at all"
+            f"redis.url = {_shown(settings.redis.url)}: expected 'embedded', redis://, rediss://, unix:// "
+            "or nothing at all"
         )
+    start = settings.generator.start
+    if start:
+        try:
+            datetime.fromisoformat(start)
+        except ValueError:
+            raise SettingsError(f"generator.start = {start!r}: expected a time such as 2026-01-31T12:00:00Z") from None
     if settings.dead_letters.store == "kafka" and "kafka" not in settings.sources.use:
         raise SettingsError("dead_letters.store = 'kafka' needs 'kafka' in sources.use")

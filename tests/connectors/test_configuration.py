@@ -38,6 +38,12 @@ def test_nothing_given_is_the_embedded_default() -> None:
         ("[decode]\nshape = 'twiter'", "decode.shape = 'twiter': invalid enum value"),
         ("[decode.mapping]\nidd = 'x'", "decode.mapping.idd = 'x': no such setting; did you mean decode.mapping.id?"),
         ("[[generator.bursts]]\ntag = 'x'\nstart = -1\nduration = 1", "generator.bursts[0].start = -1"),
+        ("[other]\nx = 1", "known: job, sources, kafka,"),
+        (
+            "[[generator.bursts]]\ntag = 'x'\nstart = 1\nduration = 1\nshar = 1",
+            "generator.bursts[0].shar = 1: no such setting; did you mean generator.bursts[0].share?",
+        ),
+        ("[generator]\nstart = 'soon'", "generator.start = 'soon': expected a time such as"),
         ("[documents]\nurl = 'postgres://x'", "expected sqlite:///relative.db"),
         ("[documents]\npassword = 'x'", "set GROUNDSWELL_DOCUMENTS_PASSWORD"),
         ("[documents]\nurl = 'http://me:secret@host:9200'", "documents.url holds a password"),
@@ -52,8 +58,38 @@ def test_is_refused_with_key_value_and_what_is_allowed(toml: str, said: str, tmp
 
 
 def test_no_refusal_shows_a_secret(tmp_path: Path) -> None:
-    for toml in ("[documents]\npassword = 'hunter2'", "[documents]\nurl = 'http://me:hunter2@host'"):
+    for toml in (
+        "[documents]\npassword = 'hunter2'",
+        "[documents]\npasword = 'hunter2'",
+        "[document]\npasword = 'hunter2'",
+        "[documents]\nurl = 'http://me:hunter2@host'",
+        "[kafka.client]\n'sasl.password' = ['hunter2']",
+    ):
         assert "hunter2" not in refused(toml, tmp_path)
+    for variable in ("GROUNDSWELL_DOCUMENTS_URL", "GROUNDSWELL_REDIS_URL"):
+        with pytest.raises(SettingsError, match=r"postgres://me:\*\*\*@host") as caught:
+            load_settings(environment={variable: "postgres://me:hunter2@host"})
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "redis.password=hunter2",
+        "redis.url=redis://me:hunter2@host",
+        "kafka.client={'sasl.password' = 'hunter2'}",
+        "kafka.client.sasl.password=hunter2",
+    ],
+)
+def test_the_command_line_takes_no_secret(override: str) -> None:
+    with pytest.raises(SettingsError, match=r"GROUNDSWELL_(REDIS|KAFKA_SASL)_PASSWORD") as caught:
+        load_settings(environment={}, overrides=[override])
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_setting_of_librdkafka_can_be_given_by_its_own_name() -> None:
+    settings = load_settings(environment={}, overrides=["kafka.client.security.protocol=SSL"])
+    assert settings.kafka.client == {"security.protocol": "SSL"}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
