@@ -167,7 +167,13 @@ class _ConfirmedWriter:
                 settled, self._settled = self._settled, 0
             letters = [_letter(refusal, self._now()) for refusal in refused]
             if letters:
-                self._dead_letters.put(letters, self._keep_waiting)
+                try:
+                    self._dead_letters.put(letters, self._keep_waiting)
+                except BaseException:
+                    # Another worker's snapshot may still come by: it must not pass without them.
+                    with self._lock:
+                        self._refused[:0] = refused
+                    raise
                 for letter in letters:
                     metrics.DEAD_LETTERS.labels(STEP, letter.cause).inc()
             if self._guard is not None:

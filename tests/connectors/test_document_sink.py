@@ -16,7 +16,7 @@ from connectors.document_sink import DocumentSink
 from connectors.sqlite_dead_letters import SqliteDeadLetters
 from connectors.sqlite_store import SqliteStore
 from groundswell import metrics
-from groundswell.errors import StopJob
+from groundswell.errors import Draining, StopJob
 from groundswell.records import Batch, DeadLetter, Deletion, Envelope
 from groundswell.step_ids import SLOTS, slots_of
 from groundswell.waits import Waits
@@ -145,6 +145,24 @@ def test_partitions_on_several_threads_each_confirm_their_own(stores: Stores) ->
     assert failures == []
     assert stores.documents.count() == 3 * 20 * 9
     assert stores.dead.counts() == {"document_parsing": 60}
+
+
+def test_letters_that_could_not_be_put_hold_up_the_snapshots_of_the_other_workers(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: object) -> None:
+        raise Draining("no answer")
+
+    sink = stores.sink()
+    first, second = (sink.build_part("documents", name, None) for name in ("00", "01"))
+    first.write_batch([batch(bad(1))])
+    with monkeypatch.context() as outage:
+        outage.setattr(stores.dead, "put", give_up)
+        for part in (first, second):
+            with pytest.raises(Draining):
+                part.snapshot()
+    second.snapshot()
+    assert stores.dead.counts() == {"document_parsing": 1}
 
 
 def test_closing_confirms_what_no_snapshot_has(stores: Stores) -> None:
