@@ -15,8 +15,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from connectors.kafka_client import ClientSettings, client_log, client_settings, error_callback
 from connectors.source import BATCH_RECORDS
 
-#: Messages in all inboxes above which nobody polls.
+#: Messages in all inboxes, and their bytes, above which nobody polls: an idle partition would
+#: otherwise fetch on and on for a busy one.
 _INBOX_LIMIT = 4 * BATCH_RECORDS
+_INBOX_BYTES = 16 * 1024 * 1024
 
 #: Memory of the prefetch queue (kilobytes, messages) and of one fetch; the user's settings come after them.
 _BOUNDS: ClientSettings = {
@@ -53,6 +55,7 @@ class SharedReader:
         )
         self._inboxes: dict[tuple[str, int], deque[Message]] = {}
         self._buffered = 0
+        self._bytes = 0
         self._closed = False
 
     def attach(self, topic: str, partition: int, offset: int) -> None:
@@ -66,6 +69,7 @@ class SharedReader:
         inbox = self._inboxes.pop((topic, partition), None)
         if inbox is not None:
             self._buffered -= len(inbox)
+            self._bytes -= sum(map(len, inbox))
             self._consumer.incremental_unassign([TopicPartition(topic, partition)])
 
     def next(self, topic: str, partition: int) -> Message | None:
@@ -75,8 +79,10 @@ class SharedReader:
             self._poll()
             if not inbox:
                 return None
+        message = inbox.popleft()
         self._buffered -= 1
-        return inbox.popleft()
+        self._bytes -= len(message)
+        return message
 
     def commit(self, topic: str, partition: int, offset: int) -> None:
         """Tell lag tools how far the partition was read; nothing here ever reads it back."""
@@ -96,13 +102,14 @@ class SharedReader:
         return self._closed
 
     def _poll(self) -> None:
-        if self._buffered >= _INBOX_LIMIT:
+        if self._buffered >= _INBOX_LIMIT or self._bytes >= _INBOX_BYTES:
             return
         for message in self._consumer.consume(BATCH_RECORDS, 0.0):
             inbox = self._inboxes.get((message.topic(), message.partition()))  # type: ignore[arg-type]
             if inbox is not None:
                 inbox.append(message)
                 self._buffered += 1
+                self._bytes += len(message)
             elif (error := message.error()) is not None:
                 client_log.warning("%s", error.str())
 
