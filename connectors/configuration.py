@@ -61,6 +61,7 @@ def load_settings(
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error), table)) from None
     _check_together(settings)
+    _check_client(settings)
     return settings
 
 
@@ -223,6 +224,20 @@ def _choices(key: str) -> str:
     options = [option for part in (kind, *get_args(kind)) for option in get_args(part) if isinstance(option, str)]
     options += [option for option in get_args(kind) if isinstance(option, str)]
     return ", ".join(repr(option) for option in dict.fromkeys(options))
+
+
+def _check_client(settings: Settings) -> None:
+    """Only librdkafka knows its settings."""
+    kafka = settings.kafka
+    if "kafka" not in settings.sources.use or not kafka.client:
+        return
+    # Imported here: only who reads Kafka needs its library.
+    from connectors.kafka_client import refused_setting
+
+    secrets = {"sasl.password": kafka.sasl_password, "ssl.key.password": kafka.ssl_key_password}
+    refused = refused_setting(kafka.client | {name: value for name, value in secrets.items() if value})
+    if refused is not None:
+        raise SettingsError(f"kafka.client: {mask(refused)}")
 
 
 def _check_together(settings: Settings) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from groundswell.errors import StopJob
 
@@ -97,6 +97,18 @@ def client_settings(
     ``own`` comes last because correctness rests on it (offsets, isolation, delivery).
     """
     return {**_COMMON, **passed_through, "bootstrap.servers": bootstrap_servers, **own}
+
+
+def refused_setting(passed_through: ClientSettings) -> str | None:
+    """What librdkafka has against these settings, if anything; connects to nothing."""
+    try:
+        # Without a broker to begin with, a client only looks at its settings; its log says that there is none.
+        own = {"bootstrap.servers": "", "log_level": 0}
+        Producer({**passed_through, **own})
+    except KafkaException as error:
+        said: str = error.args[0].str()
+        return said.removeprefix("Failed to create producer: ")
+    return None
 
 
 def never_heals(error: KafkaError) -> bool:

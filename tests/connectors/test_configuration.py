@@ -118,6 +118,21 @@ def test_lists_and_tables_can_be_given_outside_the_file() -> None:
     assert settings.decode.mapping.id == "data.id"
 
 
+@pytest.mark.parametrize(
+    ("client", "said"),
+    [
+        ('"securty.protocol" = "SSL"', 'No such configuration property: "securty.protocol"'),
+        ('"security.protocol" = "SSLL"', 'Invalid value "SSLL"'),
+        ('"security.protocol" = "SSL", "ssl.ca.location" = "/missing"', "ssl.ca.location failed"),
+    ],
+)
+def test_what_the_kafka_client_would_not_take_is_refused_before_anything_connects(client: str, said: str) -> None:
+    overrides = ["sources.use=['kafka']", f"kafka.client={{{client}}}"]
+    with pytest.raises(SettingsError, match=rf"^kafka\.client: {said}"):
+        load_settings(environment={}, overrides=overrides)
+    assert load_settings(environment={}, overrides=overrides[1:]).sources.use == ("generator",)
+
+
 def test_an_unknown_variable_is_refused_with_the_nearest() -> None:
     with pytest.raises(SettingsError, match="did you mean GROUNDSWELL_JOB_WORKERS"):
         load_settings(environment={"GROUNDSWELL_JOB_WORKER": "3"})
