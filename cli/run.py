@@ -16,6 +16,7 @@ from cli.status_line import status_line
 from cli.supervisor import Outcome, Supervisor
 from connectors.configuration import load_settings
 from connectors.embedded_redis import EmbeddedRedis
+from connectors.file_watch import FileWatch
 from connectors.logs import configure_logging
 from groundswell.reports import REFUSED, Totals
 from groundswell.settings import Settings
@@ -56,6 +57,9 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args.config, overrides=overrides)
     observability = settings.observability
     configure_logging(observability.log_format, observability.log_level)
+    if args.posts:
+        # A slip in a name is told before a store is made for it.
+        FileWatch(args.posts, once=args.until_end).check()
     with contextlib.ExitStack() as stack:
         # Files named on the command line are read from their start each time: their
         # documents are idempotent, so no recovery store has to outlive the command.

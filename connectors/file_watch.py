@@ -59,7 +59,7 @@ class FileWatch:
                     raise SettingsError(f"no file matches {given!r}")
                 continue
             path = Path(given)
-            if not path.exists():
+            if not given or not path.exists():
                 raise SettingsError(f"there is no file or folder {given!r}")
             if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
                 raise SettingsError(f"no permission to read {given!r}")

@@ -108,6 +108,15 @@ def test_settings_that_cannot_be_used_exit_with_two_and_one_line(tmp_path: Path)
         assert "Traceback" not in done.stderr
 
 
+def test_a_name_that_names_no_file_is_refused_before_a_store_is_made(tmp_path: Path) -> None:
+    for given in ("missing.jsonl", "missing*.jsonl", ""):
+        done = groundswell("run", "--posts", given, "--documents", "sqlite:///posts.db", "--until-end", cwd=tmp_path)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert repr(given) in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_recovery_store_of_other_sources_is_named_and_not_tried_again_and_again(tmp_path: Path) -> None:
     (tmp_path / "posts.jsonl").write_bytes(b"\n".join(map(post, range(3))))
     arguments = ["run", "--until-end", "--set", "sources.use=['files']", "--set", "files.paths=['posts.jsonl']"]
