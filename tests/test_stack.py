@@ -180,3 +180,19 @@ def test_what_is_cached_needs_neither_mvn_nor_a_network(
 def test_a_missing_java_is_one_line_that_says_what_to_install() -> None:
     with pytest.raises(StackError, match=r"^Java 99 or later is missing: install a JDK and set JAVA_HOME [^\n]*$"):
         find_java(99)
+
+
+def test_a_job_on_the_leash_ends_with_its_owner() -> None:
+    script = """
+import sys
+from tests.stack.process import spawn
+print(spawn([sys.executable, "-c", "input()"], start_new_session=True, stdin=-1).pid, flush=True)
+input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        leader = int(owner.stdout.readline())
+        owner.kill()
+    wait_until(lambda: not group_members(leader), 30, "the job to end")

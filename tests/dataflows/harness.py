@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -27,6 +26,7 @@ from tests.dataflows.planting import SOURCE, Planter
 from tests.stack.elasticsearch import ElasticsearchServer
 from tests.stack.kafka import KafkaServer
 from tests.stack.ports import free_port
+from tests.stack.process import spawn
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ class Run:
         given = ["-c", str(settings)] if settings else []
         command = [sys.executable, "-m", "cli.main", "run", *given, "--summary", "json", *arguments]
         with self.log.open("wb") as log, self._answer.open("wb") as answer:
-            self._process = subprocess.Popen(
+            self._process = spawn(
                 command, stdout=answer, stderr=log, cwd=ROOT, env={**os.environ, **(environment or {})}, process_group=0
             )
 

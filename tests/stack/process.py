@@ -19,7 +19,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -45,6 +45,25 @@ def unprivileged() -> Account | None:
             entry = pwd.getpwnam(name)
             return Account(entry.pw_uid, entry.pw_gid)
     raise StackError("Elasticsearch does not run as root and there is no account 'nobody': run as another user")
+
+
+def spawn(
+    command: list[str], *, leashed: bool = True, account: Account | None = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start ``command``, by default on a leash; ``options`` are those of :class:`subprocess.Popen`."""
+    prefix = []
+    if leashed and sys.platform == "linux":
+        prefix += ["--pdeathsig", "KILL"]
+    if account:
+        prefix += [f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups"]
+    if prefix and shutil.which("setpriv") is None:
+        raise StackError("setpriv is missing: install util-linux")
+    whole = ["setpriv", *prefix, "--", *command] if prefix else command
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(whole, **options)
+
+    return _starter.submit(start).result()
 
 
 class Server(abc.ABC):
@@ -87,7 +106,17 @@ class Server(abc.ABC):
         if self.running:
             return
         with self.log.open("ab") as log:
-            self._process = _starter.submit(self._spawn, log.fileno()).result()
+            self._process = spawn(
+                self.command(),
+                leashed=self._leashed,
+                account=self.account,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=self.environment(),
+                start_new_session=True,
+            )
         atexit.register(self.kill)
         try:
             wait_until(self._ready_or_dead, self.start_timeout, f"{self.name} to answer")
@@ -119,29 +148,6 @@ class Server(abc.ABC):
     def release(self) -> None:
         """Let the server live on when this process ends; only for one that is not leashed."""
         atexit.unregister(self.kill)
-
-    def _spawn(self, log: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*self._prefix(), *self.command()],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=self.folder,
-            env=self.environment(),
-            start_new_session=True,
-        )
-
-    def _prefix(self) -> list[str]:
-        options = []
-        if self._leashed and sys.platform == "linux":
-            options += ["--pdeathsig", "KILL"]
-        if self.account:
-            options += [f"--reuid={self.account.uid}", f"--regid={self.account.gid}", "--clear-groups"]
-        if not options:
-            return []
-        if shutil.which("setpriv") is None:
-            raise StackError("setpriv is missing: install util-linux")
-        return ["setpriv", *options, "--"]
 
     def _ready_or_dead(self) -> bool:
         return not self.running or self.is_ready()
