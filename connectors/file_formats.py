@@ -20,6 +20,7 @@ from connectors.file_bytes import FileBytes
 from connectors.json_values import MAX_RECORD_BYTES, JsonValues, Mark, breaks_a_string, first_value, is_json
 from connectors.parquet_rows import parquet_rows
 from connectors.text_lines import text_lines
+from groundswell.records import UNREADABLE
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ _LINES_SUFFIXES = {".jsonl", ".ndjson"}
 _PACKED_SUFFIXES = {".gz", ".zst", ".zstd"}
 _PARQUET = b"PAR1"
 _BOM = codecs.BOM_UTF8
-#: First bytes of the record that stands for what could not be read.
-UNREADABLE = b"unreadable: "
 
 
 class FileOptions(NamedTuple):

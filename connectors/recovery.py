@@ -23,8 +23,8 @@ def open_recovery(folder: Path, partitions: int) -> RecoveryConfig:
         _make(folder, partitions)
     elif found != partitions:
         raise SettingsError(
-            f"job.recovery_partitions = {partitions}: the recovery store {folder} was made with {found}, and the number "
-            "is fixed; set it to that, or name another job.recovery_dir"
+            f"job.recovery_partitions = {partitions}: the recovery store {folder} was made with {found}, and the "
+            "number is fixed; set it to that, or name another job.recovery_dir"
         )
     return RecoveryConfig(folder, timedelta(0))
 

@@ -15,6 +15,10 @@ from hashlib import blake2b
 import msgspec
 
 
+#: First bytes of the record that stands for what a source could not read; the reason is the rest of its first line.
+UNREADABLE = b"unreadable: "
+
+
 class Origin(msgspec.Struct, frozen=True, gc=False):
     """Where a post came from; two posts never share one."""
 

@@ -10,6 +10,7 @@ from typing import Final
 #: Causes of dead letters from the decode step.
 CAUSES: Final = {
     "not_json": "The bytes are no JSON, and no row of a table that is known.",
+    "unreadable": "What is left of a file that is damaged, cut off or gone; the detail says why.",
     "bad_utf8": "A field that is read is not UTF-8.",
     "too_deep": "Nested too deeply.",
     "too_large": "More bytes than `decode.max_record_bytes`.",

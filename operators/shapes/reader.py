@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from groundswell.errors import DecodeError
+from groundswell.records import UNREADABLE
 from groundswell.settings import Mapping
 from operators.shapes import fields, twitter_v1
 from operators.shapes.bluesky import Bluesky
@@ -65,6 +66,8 @@ class Reader:
         """
         if len(value) > self._max_record_bytes:
             raise DecodeError("too_large", f"{len(value)} bytes, more than {self._max_record_bytes}")
+        if value.startswith(UNREADABLE):
+            raise DecodeError("unreadable", _first_line(value.removeprefix(UNREADABLE)))
         value = value.removeprefix(_BOM)
         try:
             return self._parse(value, fixed, depth)
@@ -224,3 +227,7 @@ _ESCAPES = re.compile(
 def _without_lone_surrogates(value: bytes) -> bytes:
     r"""JSON with each ``\ud800`` that lacks its other half as ``\ufffd``: half an emoji is no reason to lose a post."""
     return _ESCAPES.sub(lambda match: rb"\ufffd" if match[1] else match[0], value)
+
+
+def _first_line(value: bytes) -> str:
+    return value.partition(b"\n")[0].decode("utf-8", "replace")

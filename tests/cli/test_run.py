@@ -89,6 +89,15 @@ def test_nothing_but_bad_records_still_ends_well(tmp_path: Path) -> None:
     assert (summary["read"], summary["documents"], sum(summary["dead"].values())) == (20_000, 0, 20_000)
 
 
+def test_the_rest_of_a_damaged_archive_is_one_dead_letter_that_says_why(tmp_path: Path) -> None:
+    file = tmp_path / "posts.jsonl.gz"
+    whole = gzip.compress(b"\n".join(map(post, range(2_000))), 1)
+    file.write_bytes(whole[: len(whole) // 2])
+    summary = run_files(tmp_path, file)
+    assert summary["dead"] == {"unreadable": 1}
+    assert 0 < summary["documents"] < 2_000
+
+
 def test_leaves_nothing_in_the_working_folder_but_the_documents(tmp_path: Path) -> None:
     file = tmp_path / "posts.jsonl"
     file.write_bytes(post(1))

@@ -20,8 +20,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.file_formats import UNREADABLE, FileOptions, FileRecords, Position
+from connectors.file_formats import FileOptions, FileRecords, Position
 from connectors.json_values import MAX_RECORD_BYTES
+from groundswell.records import UNREADABLE
 from tests.shared_data import shared_data
 
 Record = dict[str, Any]

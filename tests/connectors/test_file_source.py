@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.credits import Credits
-from connectors.file_formats import UNREADABLE, FileOptions
+from connectors.file_formats import FileOptions
 from connectors.file_source import FileSource, lane_of
 from connectors.file_watch import LOOK_SECONDS, FileWatch
 from connectors.source import BATCH_BYTES, BATCH_RECORDS
 from groundswell.errors import SettingsError
+from groundswell.records import UNREADABLE
 from groundswell.waits import Waits
 from tests.connectors.partitions import Driver, ample_credits, never
 
