@@ -14,7 +14,6 @@ from hashlib import blake2b
 
 import msgspec
 
-
 #: First bytes of the record that stands for what a source could not read; the reason is the rest of its first line.
 UNREADABLE = b"unreadable: "
 
