@@ -62,6 +62,11 @@ class DocumentSink(FixedPartitionedSink[Batch, None]):
     def part_fn(self, item_key: str) -> int:
         return int(item_key)
 
+    def raise_failure(self) -> None:
+        """Raise what closing the partitions could not; to be called when the flow has ended."""
+        if self._confirmed.failure is not None:
+            raise self._confirmed.failure
+
     def build_part(
         self,
         step_id: str,  # noqa: ARG002 (the engine passes it)
@@ -112,6 +117,8 @@ class _ConfirmedWriter:
         self._putting = threading.Lock()
         self._refused: list[Refusal] = []
         self._settled = 0
+        #: Why not everything that was added is confirmed, once the flow has ended.
+        self.failure: Exception | None = None
         self._seconds = metrics.STEP_SECONDS.labels(STEP)
 
     def open(self) -> None:
@@ -127,26 +134,42 @@ class _ConfirmedWriter:
         with self._lock:
             if self._writer is None:
                 self._writer = self._store.writer(self._count, self._keep_waiting)
-        self._writer.add(batch.changes)
-        self._seconds.observe(time.perf_counter() - began)
-        if self._refused:
-            self._put_refused()
+        try:
+            self._writer.add(batch.changes)
+            self._seconds.observe(time.perf_counter() - began)
+            if self._refused:
+                self._put_refused()
+        except Exception as error:
+            self.failure = error
+            raise
 
     def confirm(self) -> None:
         """Return once everything added is a document, gone, or a dead letter."""
-        if self._writer is not None:
-            self._writer.flush()
-        self._put_refused()
+        try:
+            if self._writer is not None:
+                self._writer.flush()
+            self._put_refused()
+        except Exception as error:
+            self.failure = error
+            raise
 
     def close(self) -> None:
-        """One partition less; the last one closes the writer."""
+        """One partition less; the last one closes the writer.
+
+        Never raises, for the engine closes partitions while it unwinds and would abort
+        the process: what went wrong is left in ``failure``.
+        """
         with self._lock:
             self._users -= 1
             if self._users or self._writer is None:
                 return
             writer, self._writer = self._writer, None
-        writer.flush()
-        self._put_refused()
+        try:
+            if self.failure is None:
+                writer.flush()
+                self._put_refused()
+        except Exception as error:  # noqa: BLE001 - the boundary: kept, and raised where it can be
+            self.failure = error
         writer.close()
 
     def _count(self, result: WriteResult) -> None:

@@ -99,18 +99,20 @@ class Job:
         slots = step_ids.slots_of(order.process, order.processes)
         source = CompositeSource(sources, self._epoch_closed)
         self._health.idle_when(lambda: source.idle)
+        documents = DocumentSink(store, dead_letters, allowance, slots, self._keep_waiting, self._dead_share())
         self._run_flow(
             posts.PostsFlow(
                 source=source,
                 isolation=order.isolation,
                 decoder=TracedDecoder(assembly.open_decoder(order.settings, _now), marks, self._dead_share()),
                 analyser=TracedAnalyser(analyser, marks, self._health.working, one_by_one=bool(order.isolation)),
-                documents=DocumentSink(store, dead_letters, allowance, slots, self._keep_waiting, self._dead_share()),
+                documents=documents,
                 dead_letters=DeadLetterSink(dead_letters, slots, self._keep_waiting),
                 slots=slots,
                 now=_now,
             )
         )
+        documents.raise_failure()
         if replay is not None and not self._stop.is_set():
             replay.finish()
         dead_letters.close()

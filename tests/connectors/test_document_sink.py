@@ -165,6 +165,27 @@ def test_letters_that_could_not_be_put_hold_up_the_snapshots_of_the_other_worker
     assert stores.dead.counts() == {"document_parsing": 1}
 
 
+def test_closing_never_raises_and_leaves_the_failure_to_be_asked_for(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: object) -> None:
+        raise Draining("no answer")
+
+    monkeypatch.setattr(stores.dead, "put", give_up)
+    for snapshot_first in (True, False):
+        sink = stores.sink()
+        part = sink.build_part("documents", "00", None)
+        part.write_batch([batch(bad(1))])
+        if snapshot_first:
+            with pytest.raises(Draining):
+                part.snapshot()
+        else:
+            sink.raise_failure()
+        part.close()
+        with pytest.raises(Draining):
+            sink.raise_failure()
+
+
 def test_closing_confirms_what_no_snapshot_has(stores: Stores) -> None:
     sink = stores.sink()
     first, second = (sink.build_part("documents", name, None) for name in ("00", "01"))
