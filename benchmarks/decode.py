@@ -7,19 +7,17 @@ chunker and serializer of the client's own bulk helper.
 from __future__ import annotations
 
 import gzip
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import process_time
-from typing import Any
 
 from elasticsearch.helpers.actions import _chunk_actions, expand_action
 from elasticsearch.serializer import JsonSerializer
 
+from benchmarks.plain import plain_action
 from benchmarks.report import Row, alternate, options, print_rows
 from connectors.elasticsearch_bulk import ActionLines, Bulk
-from connectors.elasticsearch_schema import index_name
 from groundswell.records import Envelope, RawBatch, document_id
 from operators.analyse import document
 from operators.decode import Decoder
@@ -28,7 +26,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _SHARED = _ROOT.parent / "shared" / "data" / "twitter_json"
 _FIXTURES = _ROOT / "tests" / "fixtures" / "twitter_json"
 #: Files of tweets, one a line, and what they are.
-_FILES = {
+FILES = {
     "stream_nl_2016.jsonl.gz": "stream of 2016",
     "rumoureval2017_train_dev.jsonl.gz": "conversations of 2014-15",
     "v11_python_twitter/streaming_lines.json.gz": "extended tweets of 2018",
@@ -37,7 +35,6 @@ _ALIAS = "posts"
 _BATCH = 500
 _CHUNK_DOCUMENTS = 2_000
 _CHUNK_BYTES = 4 * 1024 * 1024
-_TIME_FORMAT = "%a %b %d %H:%M:%S %z %Y"
 
 
 def tweets(name: str) -> list[bytes]:
@@ -70,42 +67,13 @@ def ours(values: list[bytes]) -> int:
 def peer(values: list[bytes]) -> int:
     """The bytes of all bulk bodies, the plain way."""
     chunks = _chunk_actions(
-        map(expand_action, _plain_actions(values)), _CHUNK_DOCUMENTS, _CHUNK_BYTES, None, JsonSerializer()
+        (expand_action(plain_action(value, _ALIAS)) for value in values),
+        _CHUNK_DOCUMENTS,
+        _CHUNK_BYTES,
+        None,
+        JsonSerializer(),
     )
     return sum(len(b"\n".join(lines)) + 1 for _, lines in chunks)
-
-
-def _plain_actions(values: list[bytes]) -> Iterator[dict[str, Any]]:
-    for value in values:
-        tweet = json.loads(value)
-        told = tweet.get("retweeted_status") or tweet
-        whole = told.get("extended_tweet") or told
-        text = whole.get("full_text") or told["text"]
-        created_at = datetime.strptime(tweet["created_at"], _TIME_FORMAT)
-        author = tweet["user"]["screen_name"]
-        source: dict[str, Any] = {
-            "id": tweet["id_str"],
-            "source": "twitter",
-            "text": text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"),
-            "created_at": created_at.isoformat(),
-            "indexed_at": datetime.now(UTC).isoformat(),
-            "author": author,
-            "lang": told.get("lang"),
-            "hashtags": [tag["text"].lower() for tag in whole["entities"]["hashtags"]],
-            "url": f"https://twitter.com/{author}/status/{tweet['id_str']}",
-            "reply_to": tweet["in_reply_to_status_id_str"],
-        }
-        if told is not tweet:
-            source["repost_of"] = told["id_str"]
-        if tweet["coordinates"]:
-            lon, lat = tweet["coordinates"]["coordinates"]
-            source["geo"] = {"lat": lat, "lon": lon}
-        yield {
-            "_op_type": "create",
-            "_index": index_name(_ALIAS, "week", created_at),
-            "_id": document_id("twitter", tweet["id_str"]),
-            "_source": source,
-        }
 
 
 def _rate(work: Callable[[list[bytes]], int], values: list[bytes]) -> Callable[[], float]:
@@ -120,7 +88,7 @@ def _rate(work: Callable[[list[bytes]], int], values: list[bytes]) -> Callable[[
 def run(quick: bool) -> list[Row]:
     """One row a file of tweets that is there."""
     rows = []
-    for name, meaning in _FILES.items():
+    for name, meaning in FILES.items():
         values = tweets(name)
         if not values:
             continue

@@ -7,11 +7,8 @@ letters, and stops at the first record that is no post.
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import bytewax.operators as op
@@ -22,9 +19,7 @@ from bytewax.testing import run_main
 from elasticsearch import Elasticsearch
 from elasticsearch.helpers import bulk
 
-from groundswell.records import document_id
-
-_HASHTAG = re.compile(r"#(\w+)")
+from benchmarks.plain import plain_action
 
 
 class ElasticsearchSink(DynamicSink[dict[str, Any]]):
@@ -48,24 +43,7 @@ class _Partition(StatelessSinkPartition[dict[str, Any]]):
 def action(message: KafkaSourceMessage[Any, Any] | KafkaError[Any, Any], alias: str) -> dict[str, Any]:
     """The bulk action of one record."""
     assert isinstance(message, KafkaSourceMessage), message
-    post = json.loads(message.value)
-    created_at = datetime.fromisoformat(post["created_at"])
-    year, week, _ = created_at.isocalendar()
-    tags = post.get("hashtags") or _HASHTAG.findall(post["text"])
-    return {
-        "_index": f"{alias}-{year}.{week:02}",
-        "_id": document_id(post["source"], post["id"]),
-        "_source": {
-            "id": post["id"],
-            "source": post["source"],
-            "author": post["author"],
-            "text": post["text"],
-            "lang": post["lang"],
-            "created_at": created_at.isoformat(),
-            "indexed_at": datetime.now(UTC).isoformat(),
-            "hashtags": list(dict.fromkeys(tag.lower() for tag in tags)),
-        },
-    }
+    return plain_action(message.value, alias)
 
 
 def run(arguments: Sequence[str]) -> None:
