@@ -18,6 +18,7 @@ from dataflows import assembly
 from groundswell.errors import SettingsError, StopJob
 from groundswell.records import DeadLetter
 from groundswell.settings import Settings
+from groundswell.waits import Waits
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -125,9 +126,12 @@ def _run_chosen(settings: Settings) -> int:
         redis=msgspec.structs.replace(settings.redis, url=""),
         observability=msgspec.structs.replace(settings.observability, port=0),
     )
+    letters = assembly.open_sqlite_dead_letters(settings, Waits())
+    mark = letters.replay_mark()
+    letters.close()
     # A replay that is killed leaves its letters chosen, and the next one starts over.
     with tempfile.TemporaryDirectory(prefix="groundswell-") as state:
-        outcome, seconds = supervise(alone, state=Path(state), until_end=True, replay=True)
+        outcome, seconds = supervise(alone, state=Path(state), until_end=True, replay=mark)
     print_summary("text", outcome, seconds)
     return outcome.exit_code
 

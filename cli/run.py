@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def supervise(
-    settings: Settings, *, state: Path | None = None, until_end: bool = False, replay: bool = False
+    settings: Settings, *, state: Path | None = None, until_end: bool = False, replay: int = 0
 ) -> tuple[Outcome, float]:
     """Run the job under the supervisor; returns how it ended and the seconds it took.
 

@@ -49,7 +49,7 @@ class Supervisor:
         recovery_dir: Path,
         state_dir: Path,
         until_end: bool = False,
-        replay: bool = False,
+        replay: int = 0,
         redis_url: str = "",
         on_status: Callable[[list[Status]], None] | None = None,
     ) -> None:

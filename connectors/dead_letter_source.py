@@ -20,13 +20,13 @@ _READ_AHEAD = 100
 class DeadLetterSource:
     """A :class:`~connectors.source.PostSource` that ends.
 
-    Reads what was marked when it was made; call :meth:`finish` once the run has ended well.
+    Reads what is marked up to ``mark``, the same after a restart; call :meth:`finish` once the run has ended well.
     """
 
     name = "dead-letters"
 
-    def __init__(self, store: SqliteDeadLetters, credits: Credits, stop: StopFlag) -> None:  # noqa: A002
-        self.mark = store.replay_mark()
+    def __init__(self, store: SqliteDeadLetters, credits: Credits, stop: StopFlag, mark: int) -> None:  # noqa: A002
+        self.mark = mark
         self._store = store
         self._credits = credits
         self._stop = stop

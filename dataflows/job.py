@@ -14,6 +14,7 @@ from bytewax._bytewax import cluster_main
 from connectors.breadcrumbs import Breadcrumbs
 from connectors.credits import Credits
 from connectors.dead_letter_sink import DeadLetterSink
+from connectors.dead_letter_source import DeadLetterSource
 from connectors.document_sink import DocumentSink
 from connectors.document_store import DocumentStore
 from connectors.health_server import HealthServer
@@ -92,7 +93,7 @@ class Job:
         allowance = Credits(order.settings.sources.credit_records, order.settings.sources.credit_bytes)
         self._ready_when["documents"] = lambda: _trouble(store)
         del self._ready_when["job"]
-        replay = open_replay(order.settings, allowance, self._stop, self._waits) if order.replay else None
+        replay = self._replay(allowance) if order.replay else None
         sources = [replay] if replay else self._sources(allowance)
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
         analyser = Analyser(engine.submit if engine else None, _now)
@@ -164,6 +165,9 @@ class Job:
                 "no longer (another source, topic, fewer partitions or files.lanes): go back to them, or name another "
                 "job.recovery_dir and read from the start; what is stored already is not stored twice"
             ) from None
+
+    def _replay(self, allowance: Credits) -> DeadLetterSource:
+        return open_replay(self._order.settings, allowance, self._stop, self._waits, self._order.replay)
 
     def _sources(self, allowance: Credits) -> list[PostSource]:
         return open_sources(self._order.settings, allowance, self._stop, self._waits, until_end=self._order.until_end)

@@ -11,7 +11,7 @@ from operators.isolate import Isolation
 class Order(msgspec.Struct, frozen=True):
     """One process's part of a run. It travels over a pipe, for the settings hold secrets.
 
-    ``replay`` feeds the flow with the dead letters that were chosen for another try
+    ``replay``, when it is not 0, feeds the flow with the dead letters marked up to it for another try
     instead of with the sources.
     """
 
@@ -21,7 +21,7 @@ class Order(msgspec.Struct, frozen=True):
     addresses: tuple[str, ...]
     isolation: Isolation
     until_end: bool
-    replay: bool
+    replay: int
     restarts: int
     recovery_dir: str
     breadcrumbs_dir: str

@@ -84,6 +84,7 @@ def open_replay(
     credits: Credits,  # noqa: A002 (their proper name)
     stop: threading.Event,
     waits: Waits,
+    mark: int,
 ) -> DeadLetterSource:
     """The dead letters that were chosen for another try, in the embedded store."""
-    return DeadLetterSource(open_sqlite_dead_letters(settings, waits), credits, stop)
+    return DeadLetterSource(open_sqlite_dead_letters(settings, waits), credits, stop, mark)

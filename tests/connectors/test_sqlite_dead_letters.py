@@ -38,7 +38,7 @@ def run(source: DeadLetterSource, resume: int | None = None, batches: int = 1000
 
 
 def source_of(store: SqliteDeadLetters) -> DeadLetterSource:
-    return DeadLetterSource(store, Credits(100_000, 10**9), threading.Event())
+    return DeadLetterSource(store, Credits(100_000, 10**9), threading.Event(), store.replay_mark())
 
 
 def test_marked_letters_are_read_with_their_first_origin(store: SqliteDeadLetters) -> None:
@@ -105,7 +105,7 @@ def test_nothing_marked_is_nothing_to_run(store: SqliteDeadLetters) -> None:
 def test_no_credits_no_letters(store: SqliteDeadLetters) -> None:
     store.replay(Selection())
     one_credit = Credits(1, 10**9)
-    partition = DeadLetterSource(store, one_credit, threading.Event()).open("marked", None)
+    partition = DeadLetterSource(store, one_credit, threading.Event(), store.replay_mark()).open("marked", None)
     assert len(list(partition.next_batch())) == 1
     assert partition.next_batch() == []
     assert partition.next_awake() is not None
@@ -114,7 +114,7 @@ def test_no_credits_no_letters(store: SqliteDeadLetters) -> None:
 def test_a_drain_stops_the_source(store: SqliteDeadLetters) -> None:
     store.replay(Selection())
     stop = threading.Event()
-    partition = DeadLetterSource(store, Credits(1000, 10**9), stop).open("marked", None)
+    partition = DeadLetterSource(store, Credits(1000, 10**9), stop, store.replay_mark()).open("marked", None)
     stop.set()
     with pytest.raises(StopIteration):
         partition.next_batch()
