@@ -18,6 +18,7 @@ from connectors.kafka_offsets import InputChanged
 from connectors.logs import configure_logging
 from dataflows.job import Job
 from dataflows.order import Order
+from groundswell import metrics
 from groundswell.errors import Draining, GroundswellError, SettingsError, StopJob
 from groundswell.reports import CRASHED, DRAINED, FINISHED, REFUSED, STOPPED, Ended, Report, Totals
 
@@ -95,6 +96,8 @@ def _explain(error: BaseException) -> tuple[str, str]:
             return REFUSED, str(link)
     for link in chain:
         if isinstance(link, Draining):
+            if not metrics.anything_read():
+                return DRAINED, ""  # told to stop while it waited to begin
             return CRASHED, f"gave up waiting to drain: {link}; it resumes from the last snapshot"
         if isinstance(link, InputChanged):
             return CRASHED, str(link)  # a restart is what helps

@@ -136,6 +136,11 @@ def file_bytes_left() -> int:
     return int(sum(sample.value for family in FILE_BYTES_LEFT.collect() for sample in family.samples))
 
 
+def anything_read() -> bool:
+    """Whether this process has read any record at all."""
+    return any(records_in(source) for source in SOURCES)
+
+
 def records_in(source: str) -> int:
     """Records read from one source."""
     return int(sum(sample.value for sample in _samples(RECORDS_IN) if sample.labels["source"] == source))

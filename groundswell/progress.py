@@ -23,7 +23,7 @@ class Progress:
         left_bytes = metrics.file_bytes_left()
         self._most_bytes_left = max(self._most_bytes_left, left_bytes)
         from_files = metrics.records_in("files")
-        done = sum(metrics.records_in(source) for source in metrics.SOURCES)
+        done = sum(map(metrics.records_in, metrics.SOURCES))
         left = metrics.lag() + estimate(from_files, self._most_bytes_left - left_bytes, left_bytes)
         return done, left
 

@@ -25,6 +25,7 @@ With ``GROUNDSWELL_STRICT=1`` (in CI) a test that would be skipped fails.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
@@ -35,6 +36,10 @@ from tests.stack.errors import StackError
 from tests.stack.kafka import KafkaServer
 from tests.stack.redis import RedisServer
 from tests.stack.session import Stack
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A run in the background inherits this, and so would every process that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
