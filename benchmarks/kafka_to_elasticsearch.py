@@ -43,7 +43,7 @@ _DEADLINE = 600.0
 def main() -> None:
     """Print the rows."""
     given = options(__doc__)
-    posts, rounds = (15_000, 1) if given.quick else (100_000, 3)
+    posts, rounds = (15_000, 1) if given.quick else (100_000, 5)
     stack = Stack()
     try:
         print_rows(rows(stack, posts, rounds), given.json)
@@ -57,8 +57,8 @@ def rows(stack: Stack, posts: int, rounds: int) -> list[Row]:
     topic = fill_topic(stack, values)
     envelopes = ready_made(values)
     url = stack.elasticsearch.url
-    # A server that has just been started compiles for the first some hundred thousand documents.
-    for _ in range(2):
+    # A server that has just been started gets faster over its first some hundred thousand documents.
+    for _ in range(5):
         peer_rate(url, envelopes)
     turns = [
         (
