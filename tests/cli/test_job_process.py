@@ -6,8 +6,9 @@ import pytest
 
 from cli.job_process import _explain
 from connectors.kafka_offsets import InputChanged
+from groundswell import metrics
 from groundswell.errors import Draining, SettingsError, StopJob, Unavailable
-from groundswell.reports import CRASHED, REFUSED, STOPPED
+from groundswell.reports import CRASHED, DRAINED, REFUSED, STOPPED
 
 
 @pytest.mark.parametrize(
@@ -21,8 +22,14 @@ from groundswell.reports import CRASHED, REFUSED, STOPPED
         (ValueError("a mistake"), CRASHED),
     ],
 )
-def test_the_cause_decides_whether_a_restart_helps(error: Exception, how: str) -> None:
+def test_the_cause_decides_whether_a_restart_helps(error: Exception, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "anything_read", lambda: True)
     wrapped = RuntimeError("the engine's own words")
     wrapped.__cause__ = error
     assert _explain(wrapped)[0] == how
     assert str(error) in _explain(wrapped)[1]
+
+
+def test_told_to_stop_before_anything_was_read_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "anything_read", lambda: False)
+    assert _explain(Draining("no answer"))[0] == DRAINED
