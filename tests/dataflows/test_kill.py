@@ -71,6 +71,7 @@ def test_kills_lose_and_double_nothing(cluster: Cluster, processes: int, workers
                 run.kill_everything()
             run = runs.enter_context(Run(settings))
         cluster.wait_for_documents(len(cluster.planter.ids))
+        run.wait_for_job(processes)  # a supervisor killed last may have left nothing to do to the one just started
         run.terminate()
         assert run.wait() == 0, run.reason
     summary = run_to_end(settings)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -146,7 +147,7 @@ def _replace(value: bytes, chance: random.Random, seeds: list[bytes]) -> bytes:
                 if chance.random() < 0.2:
                     del node[key]
                 else:
-                    node[key] = chance.choice(_VALUES)
+                    node[key] = copy.deepcopy(chance.choice(_VALUES))  # a later change must not reach the list
                 break
             node = below
     return packed(tree)
