@@ -29,7 +29,7 @@ _PAGE = ROOT / "docs" / "benchmarks.md"
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page; exit code 1, and the page left as it was, when a benchmark failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="smaller runs, under a minute each; prints the page only")
+    parser.add_argument("--quick", action="store_true", help="smaller runs, under a minute each")
     quick = parser.parse_args(argv).quick
     sections, failed = [], []
     for name in benchmark_names(ROOT / "benchmarks"):
@@ -38,10 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sections.append((name, about(ROOT / "benchmarks" / f"{name}.py"), measure(name, quick)))
         except subprocess.CalledProcessError as error:
             failed.append(f"{name} ended with exit code {error.returncode}")
-    written = page(sections, machine(), datetime.now(UTC))
-    if quick:
-        print(written)
-    elif not failed:
+    written = page(sections, machine(), datetime.now(UTC), quick=quick)
+    if not failed:
         _PAGE.write_text(written)
         print(f"wrote {_PAGE.relative_to(ROOT)}", file=sys.stderr)
     for line in failed:
@@ -86,12 +84,12 @@ def _processor() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def page(sections: Sequence[tuple[str, str, Sequence[Row]]], where: str, when: datetime) -> str:
+def page(sections: Sequence[tuple[str, str, Sequence[Row]]], where: str, when: datetime, *, quick: bool = False) -> str:
     """The page: the machine, the date, and for each benchmark what it says of itself and its rows."""
     parts = [
         "# Benchmarks",
         _INTRODUCTION,
-        f"{when:%Y-%m-%d}: {where}.",
+        f"{when:%Y-%m-%d}: {where}." + (" Quick runs, of under a minute each." if quick else ""),
     ]
     for name, text, rows in sections:
         parts += [f"## {name}", text, table(rows)]

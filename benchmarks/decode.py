@@ -99,6 +99,11 @@ def run(quick: bool) -> list[Row]:
     return rows
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the benchmark and print its rows."""
     chosen = options(__doc__)
     print_rows(run(chosen.quick), chosen.json)
+
+
+if __name__ == "__main__":
+    main()
