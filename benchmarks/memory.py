@@ -1,6 +1,6 @@
 """Resident memory over a long run: generated posts through the whole job into Elasticsearch, model off.
 
-One record in a hundred is broken. ``peer`` of the second row is the memory after a quarter of
+One record in a hundred is broken and goes to Kafka. ``peer`` of the second row is the memory after a quarter of
 the posts: flat means a ratio of about 1.
 """
 
@@ -48,9 +48,15 @@ def measure(stack: Stack, posts: int) -> list[tuple[int, int]]:
             Path(folder, "settings.toml"),
             {
                 "job": {"data_dir": str(Path(folder, "data"))},
-                "sources": {"use": ["generator"]},
+                # Nothing comes from Kafka; broken records go there.
+                "sources": {"use": ["generator", "kafka"]},
                 "generator": {"rate": 0, "count": posts, "span": 1_500_000, "malformed": 0.01},
                 "documents": {"url": elasticsearch.url, "alias": alias, "replicas": 0},
+                "kafka": {
+                    "bootstrap_servers": stack.kafka.bootstrap_servers,
+                    "topic": stack.kafka.topic(),
+                    "dead_topic": stack.kafka.topic(),
+                },
                 "redis": {"url": ""},
                 "models": {"sentiment": ""},
                 "observability": {"port": 0},
