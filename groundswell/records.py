@@ -48,12 +48,25 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
         return cls(stream, int(partition), int(offset), int(index or 0))
 
 
+class Mark(msgspec.Struct, frozen=True, gc=False):
+    """What a source says of a partition instead of a record.
+
+    ``idle_for`` are the seconds of wall time for which the partition, read up to its
+    end, has had nothing new; ``ended`` says that its input is finite and was read whole.
+    """
+
+    idle_for: float = 0.0
+    ended: bool = False
+
+
 class RawBatch(msgspec.Struct, gc=False):
     """Consecutive undecoded records of one partition, as a source emits them.
 
     ``offsets`` and ``values`` run in parallel. ``shape`` is set when the source
     already knows the decoder (a CSV with a known header); ``replayed`` maps a
     position in ``values`` to the original :class:`Origin` of a replayed dead letter.
+    ``part`` is the partition's key among all inputs of the job (``kafka/posts/00003``);
+    with a ``mark`` the batch holds no records.
     """
 
     stream: str
@@ -62,6 +75,8 @@ class RawBatch(msgspec.Struct, gc=False):
     values: list[bytes]
     shape: str | None = None
     replayed: dict[int, Origin] | None = None
+    part: str = ""
+    mark: Mark | None = None
 
     @property
     def size(self) -> int:
@@ -187,6 +202,7 @@ class Batch(msgspec.Struct, gc=False):
     ``changes`` keeps posts and deletions in the order of the stream. ``records``
     and ``size`` are the credits to give back once the batch is done. ``span`` is the
     first and the last offset of the raw records: the origins of replayed ones lie elsewhere.
+    ``part`` and ``mark`` are the raw batch's own.
     """
 
     stream: str
@@ -197,6 +213,8 @@ class Batch(msgspec.Struct, gc=False):
     dead: list[DeadLetter]
     skipped: Counter[str]
     span: tuple[int, int] | None = None
+    part: str = ""
+    mark: Mark | None = None
 
 
 def document_id(source: str, post_id: str) -> str:

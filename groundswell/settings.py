@@ -92,6 +92,8 @@ class Kafka(_Section, frozen=True):
     topic: str = "posts"
     #: Topic that dead letters go to.
     dead_topic: str = "posts.dead"
+    #: Compacted topic that the events of trends go to, made when it is missing; empty means none.
+    trends_topic: str = "trends"
     #: Consumer group under which offsets are committed for lag tools.
     group: str = "groundswell"
     #: Where a partition without a stored offset begins.
@@ -248,6 +250,68 @@ class Redis(_Section, frozen=True):
     password: str = ""
 
 
+class Detection(_Section, frozen=True):
+    """What begins to trend, and when it has ended."""
+
+    #: The recent past that is compared with what was before, in seconds.
+    recent: Positive = 300
+    #: Time after which a tag's past beyond the window counts half, in seconds.
+    half_life: Positive = 21_600
+    #: Growth of a tag's share of the stream that is no burst.
+    tolerated_growth: Annotated[float, Meta(ge=1)] = 2.0
+    #: Burst score from which on a tag trends: minus the decimal logarithm of a significance.
+    start_score: Annotated[float, Meta(gt=0)] = 8.0
+    #: Burst score below which a trend comes to its end.
+    stop_score: Annotated[float, Meta(gt=0)] = 2.0
+    #: For how long the score must stay below it, in seconds.
+    hold: NotNegative = 60
+    #: Fewest posts in the window.
+    min_count: Positive = 15
+    #: Fewest distinct authors in the window.
+    min_authors: Positive = 8
+    #: Smallest share of distinct authors among the posts.
+    min_author_share: Share = 0.1
+    #: Most trends at a time; the weakest leaves first.
+    max_active: Positive = 50
+    #: Sample posts that a trend carries.
+    samples: NotNegative = 300
+    #: Most sample posts held for all tags that may trend, per shard.
+    max_samples: Positive = 6_000
+    #: An active trend says again what it is at least this often, in seconds.
+    refresh: Positive = 60
+
+
+class Trends(_Section, frozen=True):
+    """Sliding windows over event time, and the trends in them."""
+
+    #: Whether hashtags are counted at all.
+    enabled: bool = True
+    #: Size of the window, in seconds.
+    window: Positive = 1_800
+    #: Time between two windows, in seconds.
+    slide: Positive = 10
+    #: Tags of a window that are reported.
+    top: Positive = 20
+    #: How much older than the newest post of its partition a post may be, in seconds.
+    disorder: Annotated[float, Meta(ge=0)] = 10.0
+    #: How long a window is corrected for posts that are older than that, in seconds.
+    lateness: NotNegative = 60
+    #: A partition that had nothing new for this long holds nobody up, in seconds.
+    idle_timeout: Seconds = 30.0
+    #: When no partition has anything new, let event time move on by the wall time that passes.
+    advance_when_idle: bool = True
+    #: Whether a repost counts the tags of its original.
+    count_original: bool = True
+    #: A post whose id was counted with a time up to this much earlier is not counted again, in seconds.
+    dedupe_horizon: NotNegative = 300
+    #: Tags per shard (of 16) up to which every count is exact.
+    max_live_tags: Positive = 250_000
+    #: How long the windows in Redis are kept, in seconds.
+    window_ttl: Positive = 86_400
+    #: What begins to trend.
+    detection: Detection = Detection()
+
+
 class DeadLetters(_Section, frozen=True):
     """Where records go that cannot become documents, and how many are too many."""
 
@@ -294,6 +358,7 @@ class Settings(_Section, frozen=True):
     decode: Decode = Decode()
     documents: Documents = Documents()
     redis: Redis = Redis()
+    trends: Trends = Trends()
     dead_letters: DeadLetters = DeadLetters()
     models: Models = Models()
     observability: Observability = Observability()

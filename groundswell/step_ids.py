@@ -14,6 +14,12 @@ ROUTE_DOCUMENTS: Final = "route-documents"
 DOCUMENTS: Final = "documents"
 ROUTE_DEAD_LETTERS: Final = "route-dead-letters"
 DEAD_LETTERS: Final = "dead-letters"
+SPREAD_TAGS: Final = "spread-tags"
+OPEN_PANES: Final = "open-panes"
+CLOSED_PANES: Final = "closed-panes"
+SLIDING_COUNTS: Final = "sliding-counts"
+MERGE_WINDOWS: Final = "merge-windows"
+TRENDS: Final = "trends"
 
 #: Sink partitions, the same for every size of the cluster: a recovery store that met
 #: a partition which the next run does not list could not be resumed.

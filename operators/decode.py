@@ -68,6 +68,7 @@ class Decoder:
         now = self._clock()
         latest = now + self._max_future
         result = Batch(batch.stream, batch.partition, len(batch.values), batch.size, [], [], Counter())
+        result.part, result.mark = batch.part, batch.mark
         if batch.offsets:
             result.span = batch.offsets[0], batch.offsets[-1]
         replayed = batch.replayed or {}
