@@ -211,6 +211,8 @@ class Documents(_Section, frozen=True):
     url: str = ""
     #: Read alias and prefix of the indices.
     alias: Name = "posts"
+    #: Index of the trends; jobs that share a cluster need one each.
+    trends_index: Name = "trends"
     #: One index a week, a month, or one for all.
     interval: Literal["week", "month", "none"] = "week"
     #: Most documents in one bulk request.

@@ -6,6 +6,7 @@ one of the same window when its ``revision`` is higher.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -110,3 +111,75 @@ class TrendEvent(msgspec.Struct, frozen=True):
     at: datetime
     revision: int
     trend: Trend
+
+    @property
+    def fence(self) -> tuple[int, datetime, int]:
+        """What orders the events of one trend: of two, the one with the higher fence holds."""
+        return self.generation, self.at, self.revision
+
+
+class TrendDocument(msgspec.Struct, frozen=True):
+    """A trend as the document store keeps it, for people who search and sort; without its samples.
+
+    ``words`` are the distinctive words and ``cotags`` the companions, the strongest first;
+    ``weights`` are the words' weights. ``updated_at`` is the window end for which the trend
+    was last decided on; with ``generation`` and ``revision`` it fences: a document never
+    replaces one with a higher :attr:`fence`.
+    """
+
+    trend_id: str
+    tag: str
+    label: str
+    since: datetime
+    updated_at: datetime
+    active: bool
+    score: float
+    count: int
+    peak: int
+    authors: int
+    generation: int
+    revision: int
+    unattributed: int = 0
+    until: datetime | None = None
+    words: tuple[str, ...] = ()
+    weights: dict[str, float] = {}
+    cotags: tuple[str, ...] = ()
+
+    @property
+    def fence(self) -> tuple[int, datetime, int]:
+        """What orders the states of one trend; that of the event it was made from."""
+        return self.generation, self.updated_at, self.revision
+
+
+def trend_document(event: TrendEvent) -> TrendDocument:
+    """The document that an event leaves behind."""
+    trend = event.trend
+    return TrendDocument(
+        trend_id=trend.id,
+        tag=trend.tag,
+        label=trend.label,
+        since=trend.since,
+        updated_at=event.at,
+        active=event.event != "ended",
+        score=trend.score,
+        count=trend.count,
+        peak=trend.peak,
+        authors=trend.authors,
+        generation=event.generation,
+        revision=event.revision,
+        unattributed=trend.unattributed,
+        until=trend.until,
+        words=tuple(word for word, _ in trend.words),
+        weights=dict(trend.words),
+        cotags=tuple(cotag.tag for cotag in trend.cotags),
+    )
+
+
+def newest_events(events: Iterable[TrendEvent]) -> dict[str, TrendEvent]:
+    """Of each trend, by its id, the event with the highest fence, in whatever order they come."""
+    newest: dict[str, TrendEvent] = {}
+    for event in events:
+        known = newest.get(event.trend.id)
+        if known is None or event.fence > known.fence:
+            newest[event.trend.id] = event
+    return newest
