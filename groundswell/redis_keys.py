@@ -14,16 +14,29 @@ PROCESS: Final = "job:"
 HASHTAGS: Final = "hashtags"
 
 #: ``trends:window:<end>``: sorted set of one window's top tags, ``end`` in seconds since 1970; expires.
+#: A window without any tag has no such key, only its fence.
 WINDOW: Final = "trends:window:"
 
-#: Hash: tag -> JSON of the trend, for every tag that trends now.
+#: Sorted set of the ends of the windows that are kept.
+WINDOWS: Final = "trends:windows"
+
+#: Hash: tag -> JSON of the trend without its sample posts, for every tag that trends now.
 TRENDS_ACTIVE: Final = "trends:active"
 
-#: Stream of the events of trends, capped.
+#: ``trends:trend:<id>``: JSON of a trend with its sample posts; expires, soon once the trend has ended.
+TREND: Final = "trends:trend:"
+
+#: Stream of the events of trends (``event``, ``tag``, ``at``, and JSON without sample posts as ``data``), capped.
 TRENDS_CHANGES: Final = "trends:changes"
 
 #: Hash: which write each of the keys above holds; a write with a lower fence changes nothing.
 TRENDS_FENCE: Final = "trends:fence"
+
+#: Sorted set: event time up to which a field of :data:`TRENDS_FENCE` matters, so that it can go.
+TRENDS_FENCE_AGES: Final = "trends:fence:ages"
+
+#: ``trends:fence:<end>``: the fence of one window; expires with it.
+WINDOW_FENCE: Final = "trends:fence:"
 
 
 def process_member(job: str, process: int) -> str:
