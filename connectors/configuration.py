@@ -14,8 +14,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from connectors.logs import mask
+from connectors.redis_address import has_hash_tag, parse_address
 from groundswell.errors import SettingsError
-from groundswell.settings import SECRET_CLIENT_KEYS, SECRETS, Settings
+from groundswell.settings import SECRET_CLIENT_KEYS, SECRETS, Redis, Settings
 
 ENVIRONMENT_PREFIX = "GROUNDSWELL_"
 _FILE_SUFFIX = "_FILE"
@@ -240,6 +241,25 @@ def _check_client(settings: Settings) -> None:
         raise SettingsError(f"kafka.client: {mask(refused)}")
 
 
+def _check_redis(redis: Redis) -> None:
+    if redis.url and not re.match(r"^(embedded$|rediss?(\+sentinel|\+cluster)?://|unix://)", redis.url):
+        raise SettingsError(
+            f"redis.url = {_shown(redis.url)}: expected 'embedded', redis://, rediss://, unix://, redis+sentinel://, "
+            "redis+cluster:// or nothing at all"
+        )
+    address = parse_address(redis.url)
+    if address is not None and address.kind == "cluster" and not has_hash_tag(redis.prefix):
+        raise SettingsError(
+            f"redis.prefix = {redis.prefix!r}: on a cluster it needs a hash tag in braces, such as {{groundswell}}:, "
+            "so that all keys lie in one slot"
+        )
+    if (redis.ca_certs or redis.client_cert or redis.client_key) and not redis.url.startswith("rediss"):
+        raise SettingsError(
+            f"redis.url = {_shown(redis.url)}: redis.ca_certs, redis.client_cert and redis.client_key are for a "
+            "rediss:// address"
+        )
+
+
 def _check_together(settings: Settings) -> None:
     """What no single key can say by itself."""
     job = settings.job
@@ -261,11 +281,7 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             f"documents.url = {_shown(url)}: expected sqlite:///relative.db, sqlite:////absolute.db or http(s)://host:port"
         )
-    if settings.redis.url and not re.match(r"^(embedded$|rediss?://|unix://)", settings.redis.url):
-        raise SettingsError(
-            f"redis.url = {_shown(settings.redis.url)}: expected 'embedded', redis://, rediss://, unix:// "
-            "or nothing at all"
-        )
+    _check_redis(settings.redis)
     start = settings.generator.start
     if start:
         try:

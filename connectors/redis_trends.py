@@ -1,10 +1,13 @@
 """Windows and trends in Redis, for people, dashboards and other jobs.
 
 What lies there at most: ``window_ttl / slide`` windows of ``top`` tags each, however fast
-history is replayed; the trends that are active, in short and with their sample posts; the
-sample posts of those that ended within the last hour; ``changes`` entries of the stream
-(a little more: Redis trims whole nodes); and the fences of the events of the last
-``horizon`` seconds of event time.
+history is replayed; the trends that are active and those that ended within the last hour, up
+to a megabyte each with their sample posts (some 60 kB with 300 short posts); ``changes``
+entries of the stream, a kilobyte or two each (a few more: Redis trims whole nodes); and the
+fences of the events of the last ``horizon`` seconds of event time, 200 bytes each.
+
+The server must not evict keys without a time to live (``noeviction`` or a ``volatile-``
+policy): a fence that is gone lets an old write through.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from connectors import redis_trend_scripts as scripts
 from connectors.patience import Patience
 from connectors.redis_address import has_hash_tag
 from connectors.redis_client import CLUSTER_ADVICE, REDIS, is_cluster_client, translated
+from connectors.trend_json import encode_trend, encode_within, plain
 from connectors.trend_store import KeepWaiting
 from groundswell import redis_keys
 from groundswell.errors import SettingsError, Unavailable
@@ -29,6 +33,9 @@ from groundswell.waits import Waits
 
 #: How long the sample posts of an ended trend are kept, in seconds.
 _ENDED_TTL = 3600
+#: Most bytes of a trend with its sample posts, and of an entry of the stream.
+_TREND_BYTES = 1_048_576
+_CHANGE_BYTES = 65_536
 #: A pipeline is sent when it holds so many calls or bytes.
 _CALLS = 500
 _BYTES = 1_000_000
@@ -156,7 +163,7 @@ class RedisTrendStore:
     def _window_call(self, window: Window) -> _Call:
         keys = (*self._state, self._hashtags, self._windows, *self._of_window(window.end))
         head = (window.generation, window.end, window.revision, window.size, window.error, self._window_ttl)
-        top = [part for count in window.top for part in (count.count, count.tag)]
+        top = [part for count in window.top for part in (count.count, plain(count.tag))]
         return _Call(scripts.WINDOW, keys, (*head, *top))
 
     def _prune_call(self, ends: Sequence[str]) -> _Call:
@@ -166,13 +173,14 @@ class RedisTrendStore:
     def _event_call(self, event: TrendEvent) -> _Call:
         trend = event.trend
         brief = msgspec.structs.replace(trend, samples=())
-        whole, state, change = map(msgspec.json.encode, (trend, brief, msgspec.structs.replace(event, trend=brief)))
+        whole, _ = encode_within(event, _TREND_BYTES)
+        change, _ = encode_within(msgspec.structs.replace(event, trend=brief), _CHANGE_BYTES)
         return _Call(
             scripts.EVENT,
-            (*self._state, self._stream, *self._keys(redis_keys.TREND + trend.id)),
+            (*self._state, self._stream, *self._keys(redis_keys.TREND + plain(trend.id))),
             (
-                *(event.generation, int(event.at.timestamp()), event.revision, event.event, trend.tag, trend.id),
-                *(state, change, whole),
+                *(event.generation, int(event.at.timestamp()), event.revision, event.event),
+                *(plain(trend.tag), plain(trend.id), encode_trend(brief), change, whole),
                 *(self._horizon, self._changes, self._window_ttl, min(_ENDED_TTL, self._window_ttl)),
             ),
         )

@@ -23,7 +23,8 @@ WINDOWS: Final = "trends:windows"
 #: Hash: tag -> JSON of the trend without its sample posts, for every tag that trends now.
 TRENDS_ACTIVE: Final = "trends:active"
 
-#: ``trends:trend:<id>``: JSON of a trend with its sample posts; expires, soon once the trend has ended.
+#: ``trends:trend:<id>``: JSON of the last event of a trend, with its sample posts; expires,
+#: soon once the trend has ended.
 TREND: Final = "trends:trend:"
 
 #: Stream of the events of trends (``event``, ``tag``, ``at``, and JSON without sample posts as ``data``), capped.

@@ -21,7 +21,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=200)]
 
 
-_HIDDEN = frozenset({"sasl_password", "ssl_key_password", "password", "api_key"})
+_HIDDEN = frozenset({"sasl_password", "ssl_key_password", "password", "sentinel_password", "api_key"})
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -242,14 +242,28 @@ class Documents(_Section, frozen=True):
 class Redis(_Section, frozen=True):
     """Windowed state for people and other jobs."""
 
-    #: ``embedded``, or a ``redis://``, ``rediss://`` or ``unix://`` address; empty turns it off.
+    #: ``embedded``, or an address: ``redis://host:port/database``, ``unix:///path``,
+    #: ``redis+sentinel://host:port,host:port/master?db=0`` (any sentinels, and the name they know
+    #: the master by) or ``redis+cluster://host:port,host:port`` (any nodes). ``rediss`` instead of
+    #: ``redis`` encrypts. Empty turns it off.
     url: str = "embedded"
-    #: Prepended to every key.
+    #: Prepended to every key. On a cluster it must hold a hash tag in braces (``{groundswell}:``),
+    #: so that all keys lie in one slot.
     prefix: str = ""
     #: User of the server (ACL).
     username: str = ""
     #: Password of the server.
     password: str = ""
+    #: User of the sentinels.
+    sentinel_username: str = ""
+    #: Password of the sentinels.
+    sentinel_password: str = ""
+    #: File with the certificate authorities to trust; empty means the system's.
+    ca_certs: str = ""
+    #: File with the client's own certificate, where the server wants one.
+    client_cert: str = ""
+    #: File with the key of ``client_cert``.
+    client_key: str = ""
 
 
 class Detection(_Section, frozen=True):
@@ -273,6 +287,8 @@ class Detection(_Section, frozen=True):
     min_authors: Positive = 8
     #: Smallest share of distinct authors among the posts.
     min_author_share: Share = 0.1
+    #: Accounts that may act as one: a trend begins with more distinct authors than such a ring would show.
+    ring: Annotated[int, Meta(ge=1)] = 60
     #: Most trends at a time; the weakest leaves first.
     max_active: Positive = 50
     #: Sample posts that a trend carries.
@@ -308,7 +324,7 @@ class Trends(_Section, frozen=True):
     dedupe_horizon: NotNegative = 300
     #: Tags per shard (of 16) up to which every count is exact.
     max_live_tags: Positive = 250_000
-    #: How long the windows in Redis are kept, in seconds.
+    #: How long the windows in Redis are kept, in seconds by the clock and by event time alike.
     window_ttl: Positive = 86_400
     #: What begins to trend.
     detection: Detection = Detection()
@@ -374,6 +390,7 @@ SECRETS = frozenset(
         "documents.password",
         "documents.api_key",
         "redis.password",
+        "redis.sentinel_password",
     }
 )
 
