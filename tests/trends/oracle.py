@@ -35,7 +35,6 @@ class Rules:
     top: int = 20
     disorder: float = 10.0
     lateness: int = 60
-    idle_timeout: float = 30.0
     advance_when_idle: bool = True
     count_original: bool = True
     dedupe_horizon: int = 300
@@ -153,14 +152,15 @@ class Clock:
     def saw(self, part: str, post: Post) -> None:
         """A partition delivered a post."""
         self._idle.pop(part, None)
+        self._ended.discard(part)
         self._newest[part] = max(self._newest[part], microseconds(post.created_at))
         self._move()
 
     def marked(self, part: str, mark: Mark) -> None:
-        """A partition said that it has nothing."""
+        """A partition said that it has nothing, for now or for good."""
         if mark.ended:
             self._ended.add(part)
-        elif mark.idle_for >= self._rules.idle_timeout:
+        else:
             self._idle[part] = mark.idle_for
         self._move()
 
