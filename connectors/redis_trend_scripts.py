@@ -96,8 +96,9 @@ return redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', string.format('%.0f', oldest
 #: One event of a trend: into the stream once, and into the state if no later one of its tag is there.
 #:
 #: KEYS: fence, ages, active, stream of changes, the whole trend.
-#: ARGV: generation, at, revision, kind, tag, trend id, trend for the state, event for the stream, whole trend,
-#: horizon in seconds, most entries of the stream, time to live of the state in seconds, and of an ended trend.
+#: ARGV: generation, at, revision, kind, tag, trend id, trend for the state, event for the stream, whole event (or
+#: nothing, where it has no sample posts and those of an earlier one stay), horizon in seconds, most entries of the
+#: stream, time to live of the state in seconds, and of an ended trend.
 #: Returns 1 when the stream got an entry, else 0.
 EVENT: Final = (
     _TAKE_OVER
@@ -140,7 +141,11 @@ if is_after(moment, tonumber(revision), held, held_revision) then
     redis.call('HSET', KEYS[3], tag, ARGV[7])
     redis.call('EXPIRE', KEYS[3], lifetime)
   end
-  redis.call('SET', KEYS[5], ARGV[9], 'EX', lifetime)
+  if ARGV[9] == '' then
+    redis.call('EXPIRE', KEYS[5], lifetime)
+  else
+    redis.call('SET', KEYS[5], ARGV[9], 'EX', lifetime)
+  end
 end
 
 -- Below the horizon no event passes, so its fences may go.

@@ -173,7 +173,7 @@ class RedisTrendStore:
     def _event_call(self, event: TrendEvent) -> _Call:
         trend = event.trend
         brief = msgspec.structs.replace(trend, samples=())
-        whole, _ = encode_within(event, _TREND_BYTES)
+        whole = encode_within(event, _TREND_BYTES)[0] if trend.samples else b""
         change, _ = encode_within(msgspec.structs.replace(event, trend=brief), _CHANGE_BYTES)
         return _Call(
             scripts.EVENT,

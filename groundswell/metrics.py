@@ -23,13 +23,17 @@ REGISTRY = CollectorRegistry()
 SOURCES: Final = ("kafka", "files", "generator")
 DEPENDENCIES: Final = ("kafka", "elasticsearch", "redis", "sqlite")
 #: Steps whose batches are timed.
-STEPS: Final = (step_ids.DECODE, step_ids.ANALYSE, step_ids.DOCUMENTS, step_ids.DEAD_LETTERS)
+STEPS: Final = (step_ids.DECODE, step_ids.ANALYSE, step_ids.DOCUMENTS, step_ids.DEAD_LETTERS, step_ids.TRENDS)
+#: Events of a trend.
+EVENTS: Final = ("began", "changed", "ended")
 
 #: What the values of each label are.
 LABELS: Final = {
     "source": "`kafka`, `files` or `generator`",
     "dependency": "`kafka`, `elasticsearch`, `redis` or `sqlite`",
-    "step": "id of the step in the flow: `decode`, `analyse`, `documents`, `dead-letters`, `crash` for a quarantine",
+    "step": "id of the step in the flow: `decode`, `analyse`, `documents`, `dead-letters`, `trends`, or `crash` for a "
+    "quarantine",
+    "event": "`began`, `changed` or `ended`",
     "reason": "why a record is no post, a short constant",
     "cause": "why a record cannot become a document, a short constant",
     "partition": "topic and partition, as `posts/0`",
@@ -104,6 +108,22 @@ MODEL_INFO = _gauge(
 )
 INFERENCE_ROWS = _counter("groundswell_inference_rows_total", "Texts scored.", "model")
 INFERENCE_ERRORS = _counter("groundswell_inference_errors_total", "Texts that the model could not score.", "model")
+HASHTAGS_COUNTED = _counter("groundswell_hashtags_counted_total", "Hashtags of posts that closed panes hold.")
+HASHTAGS_LATE = _counter(
+    "groundswell_hashtags_late_total", "Hashtags that came too late for any window; their posts are indexed."
+)
+LIVE_TAGS = _gauge("groundswell_live_tags", "Hashtags held by the shards of this process.")
+COUNT_ERROR = _gauge(
+    "groundswell_count_error",
+    "Most by which a count of the newest window may be too low: above 0, more tags are live than are held exactly.",
+)
+WATERMARK = _gauge("groundswell_watermark_seconds", "Event time that the windows have reached, Unix seconds.")
+WINDOWS_WRITTEN = _counter("groundswell_windows_written_total", "Windows written, corrections included.")
+TREND_EVENTS_WRITTEN = _counter("groundswell_trend_events_written_total", "Events of trends written.", "event")
+WINDOW_AGE = _gauge(
+    "groundswell_window_age_seconds",
+    "Time since the end of the newest window that was written; 0 in a process that writes none.",
+)
 RESTARTS = _gauge("groundswell_restarts", "Times the supervisor has restarted this job since it was started.")
 
 
@@ -163,6 +183,8 @@ def _initialise() -> None:
         STORE_RETRIES.labels(dependency)
     for step in STEPS:
         STEP_SECONDS.labels(step)
+    for event in EVENTS:
+        TREND_EVENTS_WRITTEN.labels(event)
 
 
 _initialise()

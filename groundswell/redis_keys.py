@@ -23,7 +23,7 @@ WINDOWS: Final = "trends:windows"
 #: Hash: tag -> JSON of the trend without its sample posts, for every tag that trends now.
 TRENDS_ACTIVE: Final = "trends:active"
 
-#: ``trends:trend:<id>``: JSON of the last event of a trend, with its sample posts; expires,
+#: ``trends:trend:<id>``: JSON of the last event of a trend that had sample posts, with them; expires,
 #: soon once the trend has ended.
 TREND: Final = "trends:trend:"
 
