@@ -21,6 +21,9 @@ SLIDING_COUNTS: Final = "sliding-counts"
 MERGE_WINDOWS: Final = "merge-windows"
 TRENDS: Final = "trends"
 
+#: Keys over which tags are spread, the same for every size of the cluster.
+SHARDS: Final = 16
+
 #: Sink partitions, the same for every size of the cluster: a recovery store that met
 #: a partition which the next run does not list could not be resumed.
 SLOTS: Final = 32

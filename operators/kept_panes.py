@@ -1,0 +1,239 @@
+"""The closed panes of a shard that windows are made of, each pair of tag and post counted once.
+
+A post that was delivered twice counts where its time is earliest::
+
+    pane          40    41    42    43   ...   40 + h
+    post a #rain   x           (x)                        the second one is not counted
+    post b #rain         x                        ... x   more than h panes later: counted again
+
+Whether a pair counts depends on the panes alone, not on the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from operators.panes import Chunk, pair_keys
+from operators.tag_events import Hashes, Keys
+from operators.tag_table import Ints, TagTable
+
+Floats = npt.NDArray[np.float64]
+
+
+class KeptPane:
+    """What one pane adds to a window: ``tags`` are distinct numbers, ``counts`` and ``authors`` run beside them.
+
+    ``pair_tag`` and ``pairs`` are its distinct pairs of tag and post, counted or not,
+    ``sketch_tag`` and ``sketch`` its author sketches; ``error`` is the highest count that was
+    left out for want of room.
+    """
+
+    __slots__ = ("authors", "counts", "error", "pair_tag", "pairs", "sketch", "sketch_tag", "tags")
+
+    def __init__(
+        self, tags: Ints, counts: Ints, authors: Floats, pair_tag: Ints, pairs: Keys, sketch_tag: Ints, sketch: Hashes
+    ) -> None:
+        self.tags = tags
+        self.counts = counts
+        self.authors = authors
+        self.pair_tag = pair_tag
+        self.pairs = pairs
+        self.sketch_tag = sketch_tag
+        self.sketch = sketch
+        self.error = 0
+
+
+class KeptPanes:
+    """Panes by number, with the duplicates of up to ``horizon`` panes before taken out.
+
+    ``room`` is how many tags the table may hold before tags that are new and rare in
+    their pane are left out; at least ``least`` tags of each pane are taken whatever it holds.
+    """
+
+    def __init__(self, table: TagTable, horizon: int, room: int, least: int) -> None:
+        self._table = table
+        self._horizon = horizon
+        self._room = room
+        self._least = least
+        self._panes: dict[int, KeptPane] = {}
+        #: The pairs of the newest panes, and the panes that they are of.
+        self._seen: set[int] = set()
+        self._seen_panes: deque[int] = deque()
+        self._repeated: list[tuple[int, list[int]]] = []
+
+    def get(self, number: int) -> KeptPane | None:
+        return self._panes.get(number)
+
+    def first_from(self, number: int) -> int | None:
+        """The first pane that is kept at ``number`` or later."""
+        return min((pane for pane in self._panes if pane >= number), default=None)
+
+    @property
+    def newest(self) -> int | None:
+        return max(self._panes, default=None)
+
+    def add(self, chunk: Chunk) -> None:
+        """The first chunk of a pane that is newer than all others, or one that came late.
+
+        The totals must not hold the pane, nor those behind it, when it is not the newest.
+        """
+        newest = self.newest
+        kept = self._panes.get(chunk.pane)
+        table = self._table
+        if kept is None and newest is not None and chunk.pane < newest:
+            kept = _nothing()
+        made = self._made(chunk)
+        if kept is None:
+            table.panes[made.tags] += 1
+            self._panes[chunk.pane] = made
+            self._leave_out_seen(chunk.pane, made)
+            return
+        merged = _merged(kept, made)
+        table.panes[kept.tags] -= 1
+        table.panes[merged.tags] += 1
+        self._panes[chunk.pane] = merged
+        for pane in range(chunk.pane, chunk.pane + self._horizon + 1):
+            if pane in self._panes:
+                self._recount(pane)
+        if self._seen_panes and chunk.pane >= self._seen_panes[0]:
+            self._rebuild_seen()
+
+    def drop(self, number: int) -> Ints:
+        """Forget a pane that is in no window any more; the tags that no other pane holds."""
+        kept = self._panes.pop(number)
+        table = self._table
+        table.panes[kept.tags] -= 1
+        if number in self._seen_panes:
+            self._seen_panes.remove(number)
+            self._rebuild_seen()
+        unheld: Ints = kept.tags[table.panes[kept.tags] == 0]
+        return unheld
+
+    def before(self, number: int) -> list[int]:
+        """The panes that are kept and lie before ``number``."""
+        return [pane for pane in self._panes if pane < number]
+
+    def _made(self, chunk: Chunk) -> KeptPane:
+        chunk, error = self._fitted(chunk)
+        tags = self._table.numbers(chunk.tags)
+        pair_tag = tags[chunk.tag_of]
+        kept = KeptPane(
+            tags,
+            chunk.counts.astype(np.int64),
+            chunk.author_counts.astype(np.float64) if len(chunk.author_counts) else np.zeros(len(tags)),
+            pair_tag,
+            pair_keys(pair_tag, chunk.posts_of),
+            tags[chunk.author_tag],
+            chunk.authors,
+        )
+        kept.error = error
+        return kept
+
+    def _fitted(self, chunk: Chunk) -> tuple[Chunk, int]:
+        """The chunk without the rarest of its new tags where there is no room for them.
+
+        Each pane is cut like a summary of Misra and Gries (1982; mergeable: Agarwal et al.
+        2012): what is kept of it is exact, and a tag that was left out is short of at most
+        the highest count among those left out, which is at most a share of
+        ``1 / (least + 1)`` of the pane. The errors of a window's panes add up.
+        """
+        table = self._table
+        if len(table) + len(chunk.tags) <= self._room:
+            return chunk, 0
+        new = np.array([tag not in table for tag in chunk.tags], dtype=np.bool_)
+        room = max(self._room - len(table), self._least)
+        if int(new.sum()) <= room:
+            return chunk, 0
+        rank = np.lexsort((np.arange(len(new)), -chunk.counts, ~new))[: int(new.sum())]
+        left_out = rank[room:]
+        keep = np.ones(len(new), dtype=np.bool_)
+        keep[left_out] = False
+        place = np.cumsum(keep, dtype=np.int32) - 1
+        pairs, authors = keep[chunk.tag_of], keep[chunk.author_tag]
+        fitted = Chunk(
+            chunk.pane,
+            chunk.number,
+            [tag for tag, kept in zip(chunk.tags, keep.tolist(), strict=True) if kept],
+            chunk.counts[keep],
+            place[chunk.tag_of[pairs]].astype(np.int32),
+            chunk.posts_of[pairs],
+            chunk.author_counts[keep] if len(chunk.author_counts) else chunk.author_counts,
+            place[chunk.author_tag[authors]].astype(np.int32),
+            chunk.authors[authors],
+        )
+        return fitted, int(chunk.counts[left_out].max())
+
+    def _leave_out_seen(self, number: int, pane: KeptPane) -> None:
+        """Count the newest pane; nearly always nothing in it was seen before."""
+        if not self._horizon:
+            return
+        while self._seen_panes and self._seen_panes[0] < number - self._horizon:
+            self._seen.difference_update(self._panes[self._seen_panes.popleft()].pairs.tolist())
+            self._repeated = [(at, pairs) for at, pairs in self._repeated if at >= number - self._horizon]
+            for _, pairs in self._repeated:
+                self._seen.update(pairs)
+        pairs = pane.pairs.tolist()
+        if not self._seen.isdisjoint(pairs):
+            self._repeated.append((number, [pair for pair in pairs if pair in self._seen]))
+            self._recount(number)
+        self._seen.update(pairs)
+        self._seen_panes.append(number)
+
+    def _rebuild_seen(self) -> None:
+        panes = sorted(self._panes)
+        newest = panes[-1] if panes else 0
+        self._seen.clear()
+        self._repeated.clear()
+        self._seen_panes = deque(pane for pane in panes if pane >= newest - self._horizon)
+        for number in self._seen_panes:
+            pairs = self._panes[number].pairs.tolist()
+            again = [pair for pair in pairs if pair in self._seen]
+            if again:
+                self._repeated.append((number, again))
+            self._seen.update(pairs)
+
+    def _recount(self, number: int) -> None:
+        """Count a pane anew from its own pairs and those of the panes before it."""
+        pane = self._panes[number]
+        earlier = [self._panes[other].pairs for other in range(number - self._horizon, number) if other in self._panes]
+        counted = pane.pair_tag
+        if earlier:
+            counted = counted[~np.isin(pane.pairs, np.concatenate(earlier))]
+        pane.counts = _per_tag(pane.tags, counted)
+
+
+def _nothing() -> KeptPane:
+    ints, keys = np.empty(0, np.int64), np.empty(0, np.uint64)
+    return KeptPane(ints, ints, np.empty(0), ints, keys, ints, np.empty(0, np.uint32))
+
+
+def _merged(kept: KeptPane, late: KeptPane) -> KeptPane:
+    """Two parts of one pane; its counts are for the caller to make."""
+    pairs, first = np.unique(np.concatenate((kept.pairs, late.pairs)), return_index=True)
+    pair_tag = np.concatenate((kept.pair_tag, late.pair_tag))[first]
+    sketches = np.unique(
+        (np.concatenate((kept.sketch_tag, late.sketch_tag)).astype(np.uint64) << np.uint64(32))
+        | np.concatenate((kept.sketch, late.sketch))
+    )
+    sketch_tag = (sketches >> np.uint64(32)).astype(np.int64)
+    tags = np.union1d(kept.tags, late.tags)
+    authors = _per_tag(tags, sketch_tag).astype(np.float64)
+    for part in (kept, late):
+        at = np.searchsorted(tags, part.tags)
+        # A sketch that is full no longer tells how many there are.
+        authors[at] = np.maximum(authors[at], part.authors)
+    merged = KeptPane(
+        tags, np.zeros(len(tags), np.int64), authors, pair_tag, pairs, sketch_tag, sketches.astype(np.uint32)
+    )
+    merged.error = kept.error + late.error
+    return merged
+
+
+def _per_tag(tags: Ints, occurrences: Ints) -> Ints:
+    """How often each of ``tags`` (distinct, in any order) occurs; all occurrences are of these tags."""
+    order = np.argsort(tags)
+    at = order[np.searchsorted(tags, occurrences, sorter=order)]
+    return np.bincount(at, minlength=len(tags)).astype(np.int64)

@@ -1,0 +1,253 @@
+"""Looks for bursts in one shard while its window moves, and collects evidence of the tags that burst.
+
+Only tags that something happened to are scored at a slide, and only those that score
+are watched: their authors are counted over the whole window, and their posts collected.
+The posts of the last moments are at hand for a tag that is watched from now on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from groundswell.trends import Candidate
+from operators.authors import distinct
+from operators.bursts import burst_scores, decayed
+from operators.evidence import EvidenceStore
+from operators.kept_panes import KeptPane, KeptPanes
+from operators.panes import split_tags
+from operators.tag_events import Hashes, TagEvents
+from operators.tag_table import Ints, TagTable
+from operators.trend_options import TrendOptions
+
+#: Author-panes in the recent past below which a tag is not looked at.
+_LEAST_RECENT: Final = 3
+#: A history of less than this is forgotten at the next sweep.
+_LEAST_HISTORY: Final = 2.0
+#: Occurrences at hand, for tags that are watched later.
+_HELD: Final = 2_048
+#: Slides between two sweeps of histories that have faded.
+_SWEEP: Final = 64
+
+
+class _Watched:
+    """A tag under watch: since when it does not burst, and its author sketches by pane."""
+
+    __slots__ = ("bursting_at", "sketches")
+
+    def __init__(self, bursting_at: int) -> None:
+        self.bursting_at = bursting_at
+        self.sketches: dict[int, tuple[KeptPane, Hashes]] = {}
+
+
+class _State(NamedTuple):
+    watched: dict[str, int]
+    stream: dict[int, int]
+    stream_history: float
+    stream_folded: int | None
+    tags: str
+    history: bytes
+    history_at: bytes
+    evidence: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_State).decode
+
+
+class TrendWatch:
+    """Bursts and evidence of one shard. Raises ``ValueError`` for options without detection."""
+
+    def __init__(self, options: TrendOptions, table: TagTable, resume: bytes = b"") -> None:
+        if options.detection is None:
+            raise ValueError("without detection there is nothing to watch for")
+        self._detection = options.detection
+        self._table = table
+        self._seconds = options.pane
+        self._size = options.window_panes
+        self._recent = max(1, options.detection.recent // options.pane)
+        self._watched: dict[str, _Watched] = {}
+        self._block = max(1.0, options.window / 6)
+        self._evidence = EvidenceStore(options.detection.samples, options.detection.max_samples, self._block)
+        self._held: deque[TagEvents] = deque()
+        self._held_tags = 0
+        self._background: list[str] = []
+        #: Posts of the whole stream by pane, and those of panes that have left the window, decayed.
+        self._stream: dict[int, int] = {}
+        self._stream_history = 0.0
+        self._stream_folded: int | None = None
+        self._slides = 0
+        self._history_state: tuple[str, bytes, bytes] | None = None
+        if resume:
+            self._resume(_decode(resume))
+
+    def arrived(self, events: Sequence[TagEvents]) -> None:
+        """Messages as they came; their posts may be evidence."""
+        for message in events:
+            self._background += message.background
+            if not message.tags:
+                continue
+            if self._watched and not self._watched.keys().isdisjoint(message.tags):
+                for row, tag in enumerate(message.tags):
+                    if tag in self._watched:
+                        self._collect(message, row, tag)
+            self._held.append(message)
+            self._held_tags += len(message.tags)
+            while self._held_tags > _HELD and len(self._held) > 1:
+                self._held_tags -= len(self._held.popleft().tags)
+
+    def stream(self, posts: dict[int, int]) -> None:
+        """Posts of the whole stream in panes that have closed."""
+        for pane, count in posts.items():
+            self._stream[pane] = self._stream.get(pane, 0) + count
+
+    def add_recent(self, pane: KeptPane, sign: int) -> None:
+        """A pane comes into the recent past (1) or leaves it (-1)."""
+        self._table.recent[pane.tags] += sign * pane.authors
+
+    def add_window(self, pane: KeptPane, sign: int) -> None:
+        """A pane comes into the window (1) or leaves it (-1)."""
+        self._table.window[pane.tags] += sign * pane.authors
+
+    def left(self, pane: KeptPane, end: int) -> None:
+        """A pane has left the window for good, at this window end: it is history."""
+        table, tags = self._table, pane.tags
+        table.history[tags] = self._history(tags, end) + pane.authors
+        table.history_at[tags] = end
+        self._history_state = None
+
+    def candidates(self, end: int, entered: Ints, panes: KeptPanes) -> tuple[Candidate, ...]:
+        """The tags that burst in the window that ends at ``end``; ``entered`` are those of its newest panes."""
+        table, detection = self._table, self._detection
+        self._sweep(end)
+        tags = entered[table.recent[entered] >= _LEAST_RECENT]
+        if self._watched:
+            known = [number for tag in self._watched if (number := table.get(tag)) is not None]
+            tags = np.union1d(tags, np.array(known, dtype=np.int64))
+        stream_recent, stream_past = self._stream_at(end)
+        found: list[Candidate] = []
+        if len(tags):
+            recent = table.recent[tags]
+            past = table.window[tags] - recent + self._history(tags, end)
+            scores = burst_scores(recent, past, stream_recent, stream_past, detection.tolerated_growth)
+            bursting = scores >= detection.stop_score
+            for number, score in zip(tags[bursting].tolist(), scores[bursting].tolist(), strict=True):
+                found.append(self._candidate(number, score, end, panes))
+        patience = max(detection.hold, detection.recent)
+        for tag in [tag for tag, watched in self._watched.items() if watched.bursting_at + patience < end]:
+            del self._watched[tag]
+            self._evidence.forget(tag)
+        self._evidence.expire(end - self._size * self._seconds)
+        return tuple(each for each in found if each.count >= detection.min_count)
+
+    def take_background(self) -> tuple[str, ...]:
+        """Texts of the stream since the last call."""
+        taken, self._background = tuple(self._background), []
+        return taken
+
+    def state(self) -> bytes:
+        """As recovery keeps it; cheap where little has changed."""
+        if self._history_state is None:
+            tags = np.flatnonzero(self._table.history)
+            names = "\x00".join([self._table.names[tag] for tag in tags.tolist()])
+            self._history_state = (
+                names,
+                self._table.history[tags].tobytes(),
+                self._table.history_at[tags].tobytes(),
+            )
+        watched = {tag: watched.bursting_at for tag, watched in self._watched.items()}
+        return _encode(
+            _State(
+                watched,
+                self._stream,
+                self._stream_history,
+                self._stream_folded,
+                *self._history_state,
+                self._evidence.state(),
+            )
+        )
+
+    def _resume(self, state: _State) -> None:
+        self._watched = {tag: _Watched(at) for tag, at in state.watched.items()}
+        self._stream = state.stream
+        self._stream_history = state.stream_history
+        self._stream_folded = state.stream_folded
+        tags = self._table.numbers(split_tags(state.tags))
+        self._table.history[tags] = np.frombuffer(state.history, np.float64)
+        self._table.history_at[tags] = np.frombuffer(state.history_at, np.float64)
+        self._evidence = EvidenceStore.restored(
+            state.evidence, self._detection.samples, self._detection.max_samples, self._block
+        )
+
+    def _candidate(self, number: int, score: float, end: int, panes: KeptPanes) -> Candidate:
+        tag = self._table.names[number]
+        watched = self._watched.get(tag)
+        if watched is None:
+            watched = self._watched[tag] = _Watched(end)
+            for message in self._held:
+                for row, name in enumerate(message.tags):
+                    if name == tag:
+                        self._collect(message, row, tag)
+        watched.bursting_at = end
+        count = int(self._table.total[number])
+        if count < self._detection.min_count:
+            return Candidate(tag, score, count, 0)
+        authors, unattributed = distinct(self._sketches(watched, number, end, panes))
+        evidence = self._evidence.evidence(tag) if score >= self._detection.start_score else None
+        return Candidate(tag, score, count, authors, unattributed, evidence)
+
+    def _sketches(self, watched: _Watched, number: int, end: int, panes: KeptPanes) -> list[Hashes]:
+        """The author sketches of a tag in every pane of the window."""
+        position = end // self._seconds
+        kept: dict[int, tuple[KeptPane, Hashes]] = {}
+        for place in range(position - self._size, position):
+            pane = panes.get(place)
+            if pane is None:
+                continue
+            known = watched.sketches.get(place)
+            if known is None or known[0] is not pane:
+                known = pane, pane.sketch[pane.sketch_tag == number]
+            kept[place] = known
+        watched.sketches = kept
+        return [sketch for _, sketch in kept.values() if len(sketch)]
+
+    def _collect(self, message: TagEvents, row: int, tag: str) -> None:
+        post = message.posts[row]
+        self._evidence.add(tag, int(message.posts_of[row]), post.created_at.timestamp(), post)
+
+    def _history(self, tags: Ints, end: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        table = self._table
+        return decayed(table.history[tags], end - table.history_at[tags], self._detection.half_life)
+
+    def _stream_at(self, end: int) -> tuple[float, float]:
+        """Posts of the stream in the recent past, and before it with what lies further back decayed."""
+        position = end // self._seconds
+        first = position - self._size
+        folded = first if self._stream_folded is None else self._stream_folded
+        gone = sum(self._stream.pop(pane) for pane in [pane for pane in self._stream if pane < first])
+        elapsed = (first - folded) * self._seconds
+        self._stream_history = self._stream_history * 2.0 ** (-elapsed / self._detection.half_life) + gone
+        self._stream_folded = first
+        recent = past = 0
+        for pane, posts in self._stream.items():
+            if position - self._recent <= pane < position:
+                recent += posts
+            elif pane < position:
+                past += posts
+        return float(recent), past + self._stream_history
+
+    def _sweep(self, end: int) -> None:
+        """Forget histories that have faded, and the tags of which nothing else is left."""
+        self._slides += 1
+        if self._slides % _SWEEP:
+            return
+        table = self._table
+        tags = np.flatnonzero(table.history)
+        faded = tags[self._history(tags, end) < _LEAST_HISTORY]
+        table.history[faded] = 0.0
+        table.forget(faded[table.panes[faded] == 0].tolist())
+        self._history_state = None
