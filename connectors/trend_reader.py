@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -102,18 +102,27 @@ class TrendReader:
 
         Waits up to ``wait_seconds`` for the first one, which must be less than the client's timeout.
         """
-        key = self._key(redis_keys.TRENDS_CHANGES)
-        with translated():
-            # 0 would mean: without end.
-            block = max(1, int(wait_seconds * 1000)) if wait_seconds > 0 else None
-            answer: Any = self._client.xread({key: after}, count=limit, block=block)
-        return [change for place, fields in _entries(answer) if (change := _change(place, fields)) is not None]
+        while entries := self._entries_after(after, limit, wait_seconds):
+            changes = [change for place, fields in entries if (change := _change(place, fields)) is not None]
+            if changes:
+                return changes
+            after = entries[-1][0]
+        return []
 
     def last(self, trend_id: str) -> TrendEvent | None:
         """The last event of a trend that had sample posts, with them; for an hour longer than it trends."""
         with translated():
             value = self._client.get(self._key(redis_keys.TREND + trend_id))
         return None if value is None else _decoded(str(value), TrendEvent)
+
+    def _entries_after(self, place: str, limit: int, wait_seconds: float) -> list[tuple[str, dict[str, str]]]:
+        # 0 would mean: without end.
+        block = max(1, int(wait_seconds * 1000)) if wait_seconds > 0 else None
+        with translated():
+            answer: Any = self._client.xread({self._key(redis_keys.TRENDS_CHANGES): place}, count=limit, block=block)
+        if isinstance(answer, dict):  # the client's newer protocol
+            return [entry for batches in answer.values() for batch in batches for entry in batch]
+        return [entry for _, batch in answer or () for entry in batch]
 
     def _key(self, name: str) -> str:
         return self._prefix + name
@@ -122,17 +131,6 @@ class TrendReader:
 def _top(counts: Sequence[tuple[str, float]]) -> tuple[TagCount, ...]:
     found = [TagCount(tag, int(count)) for tag, count in counts]
     return tuple(sorted(found, key=lambda each: (-each.count, each.tag)))
-
-
-def _entries(answer: Any) -> Iterator[tuple[str, dict[str, str]]]:
-    """The entries of one stream, in either form in which the client's protocols give them."""
-    if isinstance(answer, dict):
-        for batches in answer.values():
-            for batch in batches:
-                yield from batch
-    else:
-        for _, batch in answer or ():
-            yield from batch
 
 
 def _change(place: str, fields: dict[str, str]) -> Change | None:
