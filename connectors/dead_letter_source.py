@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bytewax.inputs import StatefulSourcePartition
-
 from connectors.credits import Credits
-from connectors.source import BATCH_BYTES, BatchGate, StopFlag
+from connectors.source import BATCH_BYTES, BatchGate, EndOfInput, PostPartition, StopFlag
 from connectors.sqlite_dead_letters import SqliteDeadLetters
 from groundswell.records import Origin, RawBatch
 
@@ -38,13 +36,13 @@ class DeadLetterSource:
         """Remove the letters that this source fed into a run which has ended well."""
         self._store.finish_replay(self.mark)
 
-    def open(self, partition: str, resume_state: Any | None) -> StatefulSourcePartition[RawBatch, int]:  # noqa: ARG002
+    def open(self, partition: str, resume_state: Any | None) -> PostPartition[int]:  # noqa: ARG002
         return _MarkedLetters(
             self._store, self.mark, BatchGate(self.name, self._credits, self._stop), resume_state or 0
         )
 
 
-class _MarkedLetters(StatefulSourcePartition[RawBatch, int]):
+class _MarkedLetters(PostPartition[int]):
     """The marked letters in the order of their rows; the position is the last row emitted."""
 
     def __init__(self, store: SqliteDeadLetters, mark: int, gate: BatchGate, position: int) -> None:
@@ -68,7 +66,7 @@ class _MarkedLetters(StatefulSourcePartition[RawBatch, int]):
             if size >= BATCH_BYTES:
                 break
         if not values:
-            raise StopIteration
+            raise EndOfInput
         self._position = rows[-1]
         return self._gate.emit(RawBatch(DeadLetterSource.name, 0, rows, values, replayed=origins))
 

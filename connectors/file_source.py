@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,14 +9,21 @@ from pathlib import Path
 from typing import Any, TypedDict
 from zlib import crc32
 
-from bytewax.inputs import StatefulSourcePartition
-
 from connectors.credits import Credits
 from connectors.file_bytes import is_ascii_superset
 from connectors.file_formats import FileOptions, FileRecords, Position, unreadable
-from connectors.file_watch import FileWatch, FoundFile
+from connectors.file_watch import LASTING, FileWatch, FoundFile, Look
+from connectors.idleness import Emptiness
 from connectors.json_values import Mark
-from connectors.source import BATCH_BYTES, BATCH_RECORDS, LONGEST_PAUSE, BatchGate, StopFlag
+from connectors.source import (
+    BATCH_BYTES,
+    BATCH_RECORDS,
+    LONGEST_PAUSE,
+    BatchGate,
+    EndOfInput,
+    PostPartition,
+    StopFlag,
+)
 from groundswell import metrics
 from groundswell.errors import SettingsError
 from groundswell.records import RawBatch
@@ -27,8 +33,6 @@ log = logging.getLogger(__name__)
 
 #: The name of the dependency while a file system does not answer.
 FILES = "files"
-#: Failures that stay: the file is gone or closed to us. Others are waited out.
-_LASTING = {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP}
 
 
 class LaneState(TypedDict):
@@ -101,15 +105,33 @@ class _LaneFiles:
         self._watch = watch
         self.lane = lane
         self._lanes = lanes
-        self._looked: tuple[FoundFile, ...] | None = None
-        self._mine: list[FoundFile] = []
+        self._look: Look | None = None
+        self._arrived: list[FoundFile] = []
+        self._growing = False
 
     def arrived(self) -> list[FoundFile]:
-        looked = self._watch.arrived()
-        if looked is not self._looked:
-            self._looked = looked
-            self._mine = [file for file in looked if lane_of(file.path, self._lanes) == self.lane]
-        return self._mine
+        """The files to be read; the same object until there was another look."""
+        look = self._watch.look()
+        if look is not self._look:
+            self._look = look
+            self._arrived = self._mine(look.arrived)
+            self._growing = bool(self._mine(look.growing))
+        return self._arrived
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last look found out everything."""
+        return self._look is not None and self._look.until is not None
+
+    def emptiness(self) -> Emptiness | None:
+        """What the looks say, provided that all files which have arrived are read."""
+        look = self._look
+        if look is None or look.since is None or look.until is None or self._growing:
+            return None
+        return Emptiness(look.since, look.until)
+
+    def _mine(self, files: Sequence[FoundFile]) -> list[FoundFile]:
+        return [file for file in files if lane_of(file.path, self._lanes) == self.lane]
 
 
 def lane_of(path: str, lanes: int) -> int:
@@ -117,7 +139,7 @@ def lane_of(path: str, lanes: int) -> int:
     return crc32(path.encode("utf-8", "surrogateescape")) % lanes
 
 
-class FileLane(StatefulSourcePartition[RawBatch, LaneState]):
+class FileLane(PostPartition[LaneState]):
     """Reads its files one after another, in the order of their paths."""
 
     def __init__(
@@ -160,8 +182,8 @@ class FileLane(StatefulSourcePartition[RawBatch, LaneState]):
         if self._current is None:
             self._current = self._next_file()
         if self._current is None:
-            if self._until_end:
-                raise StopIteration
+            if self._until_end and self._files.complete:
+                raise EndOfInput
             self._gate.pause(LONGEST_PAUSE)
             return []
         try:
@@ -173,6 +195,12 @@ class FileLane(StatefulSourcePartition[RawBatch, LaneState]):
 
     def next_awake(self) -> datetime | None:
         return self._gate.awake
+
+    def emptiness(self, now: float) -> Emptiness | None:  # noqa: ARG002 (what is known is as old as the look)
+        """Known from the last look at all files: each of this lane is read, and none is still growing."""
+        if self._current is not None or self._next < len(self._listed):
+            return None
+        return self._files.emptiness()
 
     def snapshot(self) -> LaneState:
         if self._done_snapshot is None:
@@ -255,7 +283,7 @@ class FileLane(StatefulSourcePartition[RawBatch, LaneState]):
     def _failed(self, file: FoundFile, error: OSError) -> RawBatch | None:
         self.close()
         reason = error.strerror or str(error)
-        if error.errno not in _LASTING:
+        if error.errno not in LASTING:
             if not self._waiting:
                 log.warning("%s cannot be read now: %s", file.path, reason)
             self._waiting = True

@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
-from bytewax.inputs import StatefulSourcePartition
 
 from connectors.credits import Credits
 from connectors.generator_text import LANGUAGES, hashtags
-from connectors.source import BATCH_RECORDS, IDLE_PAUSE, BatchGate, StopFlag
+from connectors.idleness import Emptiness
+from connectors.source import BATCH_RECORDS, IDLE_PAUSE, BatchGate, EndOfInput, PostPartition, StopFlag
 from groundswell.errors import SettingsError
 from groundswell.records import RawBatch
 
@@ -241,7 +241,7 @@ class GeneratorSource:
         return GeneratorPartition(self._spec, resume_state, gate, self._until_end, self._clock)
 
 
-class GeneratorPartition(StatefulSourcePartition[RawBatch, GeneratorState]):
+class GeneratorPartition(PostPartition[GeneratorState]):
     """Emits the posts that are due by the clock."""
 
     def __init__(
@@ -270,9 +270,9 @@ class GeneratorPartition(StatefulSourcePartition[RawBatch, GeneratorState]):
         if self._gate.closed():
             return []
         first = self._ordinal
-        if self._spec.count and first >= self._spec.count:
+        if self._exhausted:
             if self._until_end:
-                raise StopIteration
+                raise EndOfInput
             self._gate.pause()
             return []
         last = min(first + BATCH_RECORDS, self._due(), self._spec.count or first + BATCH_RECORDS)
@@ -285,6 +285,14 @@ class GeneratorPartition(StatefulSourcePartition[RawBatch, GeneratorState]):
 
     def next_awake(self) -> datetime | None:
         return self._gate.awake
+
+    def emptiness(self, now: float) -> Emptiness | None:
+        """Only a stream that has made all of its posts is empty; one that waits for its next is not."""
+        return Emptiness(float("-inf"), now) if self._exhausted else None
+
+    @property
+    def _exhausted(self) -> bool:
+        return bool(self._spec.count) and self._ordinal >= self._spec.count
 
     def snapshot(self) -> GeneratorState:
         return {"ordinal": self._ordinal, "start": self._start.isoformat()}

@@ -50,10 +50,16 @@ class InputChanged(GroundswellError):
 
 
 class Offsets(NamedTuple):
-    """A partition's first offset that still exists and the end up to which transactions are decided."""
+    """A partition's first offset that still exists and the end up to which transactions are decided.
+
+    ``high`` is the end with what open transactions have written; all three are as of some
+    moment after ``asked``.
+    """
 
     first: int
     end: int
+    high: int
+    asked: float
 
 
 class TopicFacts(NamedTuple):
@@ -91,6 +97,8 @@ class OffsetWatch:
         self._missing_since: float | None = None
         self._complaint = ""
         self.reachable = False
+        #: Moment of the first question since which every question was answered.
+        self.answers_since = float("inf")
         # An admin client keeps an outdated leader until its metadata has aged, and every
         # answer until then is FENCED_LEADER_EPOCH.
         own = {"metadata.max.age.ms": 2000, "error_cb": error_callback(self.report)}
@@ -174,7 +182,7 @@ class OffsetWatch:
             self._due = float("inf")
             self._round += 1
             number, wanted = self._round, sorted(self._watched)
-        _Round(self, number, wanted, self._admin)
+        _Round(self, number, now, wanted, self._admin)
         if now >= self._topics_due:
             self._topics_due = now + TOPICS_SECONDS
             topics = TopicCollection(sorted(self._known))
@@ -186,7 +194,9 @@ class OffsetWatch:
         if self._failure is not None:
             raise self._failure
 
-    def _finish(self, number: int, found: dict[tuple[str, int], Offsets], errors: list[KafkaError]) -> None:
+    def _finish(
+        self, number: int, asked: float, found: dict[tuple[str, int], Offsets], errors: list[KafkaError]
+    ) -> None:
         with self._lock:
             for key, offsets in found.items():
                 if key in self._watched and number > self._offsets.get(key, (0, None))[0]:
@@ -197,6 +207,7 @@ class OffsetWatch:
             self._due = now + (RETRY_SECONDS if errors or behind else REFRESH_SECONDS)
         if not errors:
             self._answered()
+            self.answers_since = min(self.answers_since, asked)
             return
         for error in errors:
             if never_heals(error):
@@ -223,6 +234,7 @@ class OffsetWatch:
         if self.reachable:
             log.warning("Kafka does not answer: %s", reason)
         self.reachable = False
+        self.answers_since = float("inf")
         self._waits.begin(KAFKA, reason)
 
     def _answered(self) -> None:
@@ -235,28 +247,34 @@ class OffsetWatch:
 
 
 class _Round:
-    """One look at all partitions: two requests whose answers arrive one by one on the client's thread."""
+    """One look at all partitions: three requests whose answers arrive one by one on the client's thread."""
 
-    def __init__(self, watch: OffsetWatch, number: int, wanted: list[tuple[str, int]], admin: AdminClient) -> None:
+    def __init__(
+        self, watch: OffsetWatch, number: int, asked: float, wanted: list[tuple[str, int]], admin: AdminClient
+    ) -> None:
         self._watch = watch
         self._number = number
+        self._asked = asked
         self._lock = threading.Lock()
-        self._open = 2 * len(wanted)
         self._first: dict[tuple[str, int], int] = {}
         self._end: dict[tuple[str, int], int] = {}
+        self._high: dict[tuple[str, int], int] = {}
         self._errors: list[KafkaError] = []
+        earliest, latest = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]
         looks = (
-            (OffsetSpec.earliest(), self._first),  # type: ignore[no-untyped-call]
-            (OffsetSpec.latest(), self._end),  # type: ignore[no-untyped-call]
+            (earliest, IsolationLevel.READ_COMMITTED, self._first),
+            (latest, IsolationLevel.READ_COMMITTED, self._end),
+            (latest, IsolationLevel.READ_UNCOMMITTED, self._high),
         )
-        for spec, answers in looks:
+        self._open = len(looks) * len(wanted)
+        for spec, isolation, answers in looks:
             futures = admin.list_offsets(
                 {TopicPartition(topic, partition): spec for topic, partition in wanted},
-                isolation_level=IsolationLevel.READ_COMMITTED,
+                isolation_level=isolation,
                 request_timeout=_REQUEST_SECONDS,
             )
-            for asked, future in futures.items():
-                key = (asked.topic, asked.partition)
+            for place, future in futures.items():
+                key = (place.topic, place.partition)
                 future.add_done_callback(partial(self._arrived, key, answers))
 
     def _arrived(self, key: tuple[str, int], answers: dict[tuple[str, int], int], done: Future[Any]) -> None:
@@ -271,8 +289,12 @@ class _Round:
             self._open -= 1
             last = self._open == 0
         if last:
-            found = {key: Offsets(first, self._end[key]) for key, first in self._first.items() if key in self._end}
-            self._watch._finish(self._number, found, self._errors)  # noqa: SLF001 (two halves of one idea)
+            found = {
+                key: Offsets(first, self._end[key], self._high[key], self._asked)
+                for key, first in self._first.items()
+                if key in self._end and key in self._high
+            }
+            self._watch._finish(self._number, self._asked, found, self._errors)  # noqa: SLF001 (two halves of one idea)
 
 
 def _facts(description: Any) -> TopicFacts:

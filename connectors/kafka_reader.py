@@ -53,24 +53,26 @@ class SharedReader:
             client_settings(bootstrap_servers, {**_BOUNDS, **client}, own),  # type: ignore[arg-type]
             logger=client_log,
         )
+        self._users: set[tuple[str, int]] = set()
         self._inboxes: dict[tuple[str, int], deque[Message]] = {}
         self._buffered = 0
         self._bytes = 0
         self._closed = False
 
+    def join(self, topic: str, partition: int) -> None:
+        """Stay open for the partition until it leaves, whether or not there is anything to read of it."""
+        self._users.add((topic, partition))
+
     def attach(self, topic: str, partition: int, offset: int) -> None:
         """Read the partition from ``offset`` on, whatever was read of it before."""
-        self.detach(topic, partition)
+        self._detach(topic, partition)
         self._inboxes[topic, partition] = deque()
         self._consumer.incremental_assign([TopicPartition(topic, partition, offset)])
 
-    def detach(self, topic: str, partition: int) -> None:
+    def leave(self, topic: str, partition: int) -> None:
         """Read the partition no longer and forget what was prefetched of it."""
-        inbox = self._inboxes.pop((topic, partition), None)
-        if inbox is not None:
-            self._buffered -= len(inbox)
-            self._bytes -= sum(map(len, inbox))
-            self._consumer.incremental_unassign([TopicPartition(topic, partition)])
+        self._users.discard((topic, partition))
+        self._detach(topic, partition)
 
     def next(self, topic: str, partition: int) -> Message | None:
         """The partition's next message or event, if one is here; polls when its inbox is empty."""
@@ -92,14 +94,21 @@ class SharedReader:
             client_log.warning("offsets were not committed: %s", error.args[0].str())
 
     def close(self) -> None:
-        """Close the consumer once no partition is attached any more."""
-        if not self._inboxes and not self._closed:
+        """Close the consumer once all partitions have left."""
+        if not self._users and not self._closed:
             self._closed = True
             self._consumer.close()
 
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def _detach(self, topic: str, partition: int) -> None:
+        inbox = self._inboxes.pop((topic, partition), None)
+        if inbox is not None:
+            self._buffered -= len(inbox)
+            self._bytes -= sum(map(len, inbox))
+            self._consumer.incremental_unassign([TopicPartition(topic, partition)])
 
     def _poll(self) -> None:
         if self._buffered >= _INBOX_LIMIT or self._bytes >= _INBOX_BYTES:

@@ -14,15 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict
 
-from bytewax.inputs import StatefulSourcePartition
 from confluent_kafka import KafkaError, Message
 
 from connectors.credits import Credits
+from connectors.idleness import Emptiness
 from connectors.kafka_client import KAFKA, ClientSettings, is_missing_topic, never_heals, stop_for
 from connectors.kafka_offsets import OffsetWatch, TopicFacts
 from connectors.kafka_reader import SharedReader
 from connectors.origin_header import ORIGIN_HEADER, parse_origin_header
-from connectors.source import BATCH_BYTES, BATCH_RECORDS, BatchGate, StopFlag
+from connectors.source import BATCH_BYTES, BATCH_RECORDS, BatchGate, EndOfInput, PostPartition, StopFlag
 from groundswell import metrics
 from groundswell.errors import Draining, StopJob
 from groundswell.records import Origin, RawBatch
@@ -52,7 +52,7 @@ class KafkaSource:
     is, count what was missed; ``fail``: stop). ``until_end`` reads up to the end as of
     the start (all decided transactions) and then ends. ``on_missing`` says what to do
     about a topic that does not exist; ``create`` makes it with ``create_partitions``.
-    ``client`` holds further librdkafka settings (TLS, SASL, sizes).
+    ``client`` holds further librdkafka settings (TLS, SASL, sizes); ``clock`` is monotonic.
     """
 
     name = KAFKA
@@ -72,6 +72,7 @@ class KafkaSource:
         create_partitions: int = 1,
         until_end: bool = False,
         client: ClientSettings | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topics = list(dict.fromkeys(topics))
@@ -85,6 +86,7 @@ class KafkaSource:
         self._create_partitions = create_partitions
         self._until_end = until_end
         self._client = client or {}
+        self._clock = clock
         self._lock = threading.Lock()
         self._watch: OffsetWatch | None = None
         self._facts: dict[str, TopicFacts] = {}
@@ -117,7 +119,7 @@ class KafkaSource:
 
     def _offset_watch(self) -> OffsetWatch:
         if self._watch is None:
-            self._watch = OffsetWatch(self._bootstrap_servers, self._client, self._waits)
+            self._watch = OffsetWatch(self._bootstrap_servers, self._client, self._waits, self._clock)
         return self._watch
 
     def _reader(self) -> SharedReader:
@@ -158,7 +160,7 @@ class KafkaSource:
         raise Draining("told to stop before Kafka answered")
 
 
-class KafkaPartition(StatefulSourcePartition[RawBatch, KafkaPosition | None]):
+class KafkaPartition(PostPartition[KafkaPosition | None]):
     """One partition of a topic.
 
     It begins in ``next_batch``, not when it is built: where it begins needs an answer
@@ -210,9 +212,17 @@ class KafkaPartition(StatefulSourcePartition[RawBatch, KafkaPosition | None]):
         batch = None if self._reader is None or self._ended else self._collect(self._reader)
         if batch is None:
             if self._ended:
-                raise StopIteration
+                raise EndOfInput
             self._gate.pause()
         return self._gate.emit(batch)
+
+    def emptiness(self, now: float) -> Emptiness | None:  # noqa: ARG002 (what is known is as old as the answer)
+        """Known from the broker's last answer: it has nothing after the present position, undecided or not."""
+        offsets = self._watch.offsets(self._topic, self._partition, self._round)
+        since = self._watch.answers_since
+        if self._reader is None or offsets is None or not self._watch.reachable or offsets.asked < since:
+            return None
+        return Emptiness(since, offsets.asked) if self._position == offsets.end == offsets.high else None
 
     def next_awake(self) -> Any:
         return self._gate.awake
@@ -230,7 +240,7 @@ class KafkaPartition(StatefulSourcePartition[RawBatch, KafkaPosition | None]):
         self._watch.forget(self._topic, self._partition)
         if self._reader is not None:
             self._commit(self._snapshot)
-            self._reader.detach(self._topic, self._partition)
+            self._reader.leave(self._topic, self._partition)
             self._reader.close()
             self._reader = None
 
@@ -257,6 +267,7 @@ class KafkaPartition(StatefulSourcePartition[RawBatch, KafkaPosition | None]):
         self._position = stored
         self._ended = self._target is not None and stored >= self._target
         self._reader = self._reader_of_thread()
+        self._reader.join(self._topic, self._partition)
         if not self._ended:
             self._reader.attach(self._topic, self._partition, stored)
 
@@ -318,7 +329,7 @@ class KafkaPartition(StatefulSourcePartition[RawBatch, KafkaPosition | None]):
         # again and read on from the same position, so that nothing is passed over.
         log.warning("Kafka partition %s: %s (%s)", self._label, error.str(), error.name())
         if self._reader is not None:
-            self._reader.detach(self._topic, self._partition)
+            self._reader.leave(self._topic, self._partition)
             self._reader = None
         self._round = self._watch.watch(self._topic, self._partition)
 

@@ -53,6 +53,7 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
 
     ``idle_for`` are the seconds of wall time for which the partition, read up to its
     end, has had nothing new; ``ended`` says that its input is finite and was read whole.
+    With neither, the partition takes back that it had nothing: its input does not answer.
     """
 
     idle_for: float = 0.0

@@ -110,7 +110,8 @@ def analyse_step(step_id: str, stream: Stream[Batch], analyser: Analyses) -> Str
     def step(batches: list[Batch]) -> list[Batch]:
         began = time.perf_counter()
         analyser.analyse_all(batches)
-        seconds.observe(time.perf_counter() - began)
+        if any(batch.records for batch in batches):
+            seconds.observe(time.perf_counter() - began)
         return batches
 
     return op.flat_map_batch(step_id, stream, step)

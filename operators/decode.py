@@ -150,6 +150,9 @@ def decode_step(step_id: str, stream: Stream[RawBatch | Batch], decoder: Decodes
             if isinstance(batch, Batch):
                 yield batch
                 continue
+            if batch.mark is not None:
+                yield decoder.decode(batch)
+                continue
             start = perf_counter()
             decoded = decoder.decode(batch)
             seconds.observe(perf_counter() - start)

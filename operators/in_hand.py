@@ -33,6 +33,8 @@ class TracedDecoder:
 
     def decode(self, batch: RawBatch) -> Batch:
         """Decode; raises ``StopJob`` when too much of the stream is dead."""
+        if not batch.offsets:
+            return self._decoder.decode(batch)
         self._marks.enter(step_ids.DECODE, [_range(span_of(batch))])
         decoded = self._decoder.decode(batch)
         self._marks.leave()

@@ -72,10 +72,10 @@ class Isolation(msgspec.Struct, frozen=True):
                 origin = replayed or Origin(batch.stream, batch.partition, offset)
                 letter = DeadLetter(origin, STEP, CAUSE, "the job crashed on this record", now(), value)
                 DEAD_LETTERS.labels(STEP, CAUSE).inc()
-                yield Batch(batch.stream, batch.partition, 1, len(value), [], [letter], Counter())
+                yield Batch(batch.stream, batch.partition, 1, len(value), [], [letter], Counter(), part=batch.part)
             else:
                 again = {0: replayed} if replayed else None
-                yield RawBatch(batch.stream, batch.partition, [offset], [value], batch.shape, again)
+                yield RawBatch(batch.stream, batch.partition, [offset], [value], batch.shape, again, batch.part)
 
 
 def isolate_step(

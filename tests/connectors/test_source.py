@@ -1,6 +1,9 @@
+"""The joined input: its partitions, its marks, and what every source must do."""
+
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,24 +11,41 @@ from typing import Any
 import bytewax.operators as op
 import pytest
 from bytewax.dataflow import Dataflow
-from bytewax.inputs import StatefulSourcePartition
 from bytewax.testing import TestingSink, cluster_main
+from confluent_kafka import Producer
 
 from connectors.credits import Credits
+from connectors.dead_letter_source import DeadLetterSource
+from connectors.dead_letters import Selection
 from connectors.file_source import FileSource
 from connectors.generator import GeneratorSource, GeneratorSpec
-from connectors.source import LONGEST_PAUSE, BatchGate, CompositeSource
+from connectors.idleness import Emptiness
+from connectors.kafka_source import KafkaSource
+from connectors.source import LONGEST_PAUSE, BatchGate, CompositeSource, PostPartition, PostSource
+from connectors.sqlite_dead_letters import SqliteDeadLetters
 from groundswell import metrics
-from groundswell.records import RawBatch
+from groundswell.records import DeadLetter, Mark, Origin, RawBatch
 from groundswell.waits import Waits
+from tests.connectors.partitions import Clock, Driver, ample_credits, never
+
+#: Makes the same finite source again and again, with a stop flag and credits.
+Finite = Callable[[threading.Event, Credits], PostSource]
 
 
-class _Part(StatefulSourcePartition[RawBatch, Any]):
-    def __init__(self, key: str, state: Any) -> None:
-        self.key, self.state = key, state
+class _Part(PostPartition[Any]):
+    """A partition that emits what it is told to."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.waiting: list[RawBatch] = []
+        self.empty: Emptiness | None = None
 
     def next_batch(self) -> list[RawBatch]:
-        raise StopIteration
+        waiting, self.waiting = self.waiting, []
+        return waiting
+
+    def emptiness(self, now: float) -> Emptiness | None:
+        return self.empty
 
     def snapshot(self) -> Any:
         return self.state
@@ -34,20 +54,119 @@ class _Part(StatefulSourcePartition[RawBatch, Any]):
 class _Source:
     def __init__(self, name: str, parts: list[str]) -> None:
         self.name, self._parts = name, parts
+        self.listed = 0
+        self.opened: dict[str, _Part] = {}
 
     def partitions(self) -> list[str]:
+        self.listed += 1
         return self._parts
 
     def open(self, partition: str, resume_state: Any | None) -> _Part:
-        return _Part(f"{self.name}:{partition}", resume_state)
+        self.opened[partition] = _Part(resume_state)
+        return self.opened[partition]
 
 
 def test_sources_are_joined_under_their_names() -> None:
-    composite = CompositeSource([_Source("kafka", ["posts/00000", "posts/00001"]), _Source("files", ["00"])])
-    assert composite.list_parts() == ["kafka/posts/00000", "kafka/posts/00001", "files/00"]
+    kafka, files = _Source("kafka", ["posts/00000", "posts/00001"]), _Source("files", ["00"])
+    composite = CompositeSource([kafka, files])
+    keys = ["kafka/posts/00000", "kafka/posts/00001", "files/00"]
+    assert composite.partition_keys() == keys
+    assert not composite.idle
+    assert composite.list_parts() == keys
+    assert (kafka.listed, files.listed) == (1, 1)
     part = composite.build_part("in", "kafka/posts/00001", 17)
-    assert isinstance(part, _Part)
-    assert (part.key, part.state) == ("kafka:posts/00001", 17)
+    assert [list(source.opened) for source in (kafka, files)] == [["posts/00001"], []]
+    assert part.snapshot() == 17
+
+
+#  records    ●                                ●
+#  confirmed       +    +    +   (trouble)          +
+#  seconds    0    1    2    3       4         5    6
+def test_a_partition_says_its_key_and_for_how_long_it_is_empty() -> None:
+    clock, source = Clock(0.0), _Source("kafka", ["posts/00003"])
+    part = CompositeSource([source], idle_timeout=2.0, clock=clock).build_part("in", "kafka/posts/00003", None)
+    inner = source.opened["posts/00003"]
+
+    def at(now: float, empty: Emptiness | None, *records: RawBatch) -> list[RawBatch]:
+        clock.now, inner.empty, inner.waiting = now, empty, list(records)
+        return list(part.next_batch())
+
+    def idle(seconds: float) -> list[RawBatch]:
+        return [RawBatch("kafka/posts/00003", 0, [], [], part="kafka/posts/00003", mark=Mark(idle_for=seconds))]
+
+    assert at(0, None, RawBatch("posts", 3, [7], [b"a"])) == [
+        RawBatch("posts", 3, [7], [b"a"], part="kafka/posts/00003")
+    ]
+    assert at(1, Emptiness(-9, 1)) == []
+    assert at(2, Emptiness(-9, 2)) == []
+    assert at(3, Emptiness(-9, 3)) == idle(2.0)
+    assert at(4, None) == idle(0.0)
+    assert at(5, Emptiness(5, 5), RawBatch("posts", 3, [8], [b"b"]))[0].offsets == [8]
+    assert at(6, Emptiness(5, 6)) == []
+
+
+# What every source must do
+
+
+@pytest.fixture(params=["files", "generator", "dead letters", pytest.param("kafka", marks=pytest.mark.stack)])
+def finite(request: pytest.FixtureRequest, tmp_path: Path) -> Finite:
+    """A source of 700 records in all; where there are several partitions, some hold none."""
+    values = [b'{"id": %d}' % number for number in range(700)]
+    if request.param == "files":
+        path = tmp_path / "a.jsonl"
+        path.write_bytes(b"\n".join(values))
+        return lambda stop, budget: FileSource([str(path)], budget, stop, Waits(), until_end=True)
+    if request.param == "generator":
+        return lambda stop, budget: GeneratorSource(GeneratorSpec(count=700), budget, stop, until_end=True)
+    if request.param == "dead letters":
+        store = SqliteDeadLetters(tmp_path / "dead.db", Waits())
+        store.prepare()
+        request.addfinalizer(store.close)
+        time = datetime(2026, 1, 1, tzinfo=UTC)
+        letters = [DeadLetter(Origin("s", 0, n), "decode", "c", "d", time, value) for n, value in enumerate(values)]
+        store.put(letters, lambda: True)
+        store.replay(Selection())
+        mark = store.replay_mark()
+        return lambda stop, budget: DeadLetterSource(store, budget, stop, mark)
+    server = request.getfixturevalue("kafka")
+    topic = server.topic(partitions=3)
+    producer = Producer({"bootstrap.servers": server.bootstrap_servers})
+    for value in values:
+        producer.produce(topic, value, partition=1)
+    assert producer.flush(30) == 0
+    return lambda stop, budget: KafkaSource(
+        server.bootstrap_servers, [topic], "test", budget, stop, Waits(), until_end=True
+    )
+
+
+def test_every_partition_says_after_its_last_record_that_it_has_ended(finite: Finite) -> None:
+    budget = ample_credits()
+    driver = Driver(finite(never(), budget))
+    driver.run()
+    assert len(driver.values) == 700
+    assert driver.marks == {name: [Mark(ended=True)] for name in driver.states}
+    assert budget.used == (700, sum(map(len, driver.values)))
+    again = Driver(finite(never(), budget), driver.states)
+    again.run()
+    assert (again.values, again.marks) == ([], driver.marks)
+
+
+def test_a_drain_is_no_end(finite: Finite) -> None:
+    stop, budget = never(), Credits(1, 10**9)
+    driver = Driver(finite(stop, budget))
+    driver.run(lambda: bool(driver.batches))
+    budget.release(10**6, 0)
+    driver.run(lambda: len(driver.values) == 700)
+    # Everything has been read and nobody has said so yet.
+    said = driver.ended
+    assert said < driver.open.keys() | driver.states.keys()
+    stop.set()
+    driver.run()
+    assert driver.ended == said
+    last = Driver(finite(never(), ample_credits()), driver.states)
+    last.run()
+    assert last.values == []
+    assert last.ended == set(last.states)
 
 
 def test_an_epoch_is_told_once_however_many_partitions_close_it() -> None:
