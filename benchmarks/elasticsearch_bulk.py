@@ -69,7 +69,9 @@ def our_rate(url: str, posts: Sequence[Envelope], limits: BulkLimits = _LIMITS) 
     """Documents a second through our writer into fresh indices."""
     alias = f"bench-{uuid.uuid4().hex[:8]}"
     with _removed(url, alias):
-        store = open_document_store(url, Waits(), alias=alias, replicas=0, limits=limits)
+        store = open_document_store(
+            url, Waits(), alias=alias, trends_index=f"{alias}-trends", replicas=0, limits=limits
+        )
         store.prepare()
         written = 0
 
@@ -148,7 +150,7 @@ def _removed(url: str, alias: str) -> Iterator[None]:
         client = Elasticsearch(url, request_timeout=60)
         for index in client.indices.get(index=f"{alias}-*"):
             client.indices.delete(index=index)
-        client.indices.delete_index_template(name=alias)
+        client.indices.delete_index_template(name=f"{alias}*")
         client.close()
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from cli.options import load
 from connectors.embedded_redis import EmbeddedRedis, running_address
 from connectors.kafka_probe import KafkaProbe
+from connectors.kafka_topic import KafkaTopic
+from connectors.kafka_trends import compaction_advice
 from connectors.logs import mask
 from connectors.redis_client import ping
 from dataflows import assembly
@@ -74,6 +76,8 @@ def _checks(settings: Settings) -> dict[str, Check]:
         checks["kafka"] = _kafka
     if "files" in settings.sources.use:
         checks["files"] = _files
+    if assembly.trends_in_kafka(settings):
+        checks["trends topic"] = _trends_topic
     checks |= {"documents": _documents, "dead letters": _dead_letters, "redis": _redis, "models": _models}
     return checks
 
@@ -172,6 +176,22 @@ def _dead_letters(settings: Settings) -> str:
         raise Trouble(f"{error.reason}: start it, or set dead_letters.store = 'sqlite'") from None
     state = "will be made" if found.partitions is None else f"has {_plural(found.partitions, 'partition')}"
     return f"topic {kafka.dead_topic} {state}"
+
+
+def _trends_topic(settings: Settings) -> str:
+    kafka = settings.kafka
+    topic = KafkaTopic(kafka.bootstrap_servers, kafka.trends_topic, client=assembly.kafka_client(settings))
+    try:
+        partitions = len(topic.partitions())
+        config = topic.config() if partitions else None
+    except Unavailable as error:
+        raise Trouble(f"{error.reason}: start it, or set kafka.trends_topic to an empty text") from None
+    if config is None:
+        return f"topic {topic.name} will be made, compacted"
+    if advice := compaction_advice(topic.name, config):
+        raise Trouble(advice)
+    compacted = "compacted" if config else "this user may not ask whether it is compacted"
+    return f"topic {topic.name} has {_plural(partitions, 'partition')}, {compacted}"
 
 
 def _redis(settings: Settings) -> str:

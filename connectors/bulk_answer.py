@@ -46,9 +46,10 @@ class ItemResult(msgspec.Struct, gc=False):
 
 
 class Item(msgspec.Struct, gc=False):
-    """One item; exactly one of the two is set."""
+    """One item; exactly one of the three is set."""
 
     create: ItemResult | None = None
+    index: ItemResult | None = None
     delete: ItemResult | None = None
 
 
@@ -86,9 +87,11 @@ def decode_answer(body: bytes, expected: int) -> list[tuple[Outcome, ItemError |
 def _judge(item: Item) -> tuple[Outcome, ItemError | None]:
     if item.create is not None:
         return classify_create(item.create.status, item.create.error), item.create.error
+    if item.index is not None:
+        return classify_index(item.index.status, item.index.error), item.index.error
     if item.delete is not None:
         return classify_delete(item.delete.status, item.delete.error), item.delete.error
-    raise ValueError("the bulk answer has an item that is neither a create nor a delete")
+    raise ValueError("the bulk answer has an item that is no create, index or delete")
 
 
 def classify_create(status: int, error: ItemError | None) -> Outcome:
@@ -97,6 +100,16 @@ def classify_create(status: int, error: ItemError | None) -> Outcome:
         return Outcome.CREATED
     if status == 409:
         return Outcome.DUPLICATE
+    return _classify_failure(status, error)
+
+
+def classify_index(status: int, error: ItemError | None) -> Outcome:
+    """What the status of an overwrite means that holds for one version of the document only."""
+    if status in (200, 201):
+        return Outcome.CREATED
+    # Somebody else has changed the document since it was read.
+    if status == 409:
+        return Outcome.RETRY
     return _classify_failure(status, error)
 
 

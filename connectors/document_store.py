@@ -9,6 +9,7 @@ import msgspec
 
 from connectors.document_query import Query
 from groundswell.records import Deletion, Document, Envelope
+from groundswell.trends import TrendDocument
 
 Change = Envelope | Deletion
 KeepWaiting = Callable[[], bool]
@@ -120,6 +121,21 @@ class DocumentStore(Protocol):
 
     def get(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents with these store ids, as far as they are there and a search can see them."""
+        ...
+
+    def put_trends(self, trends: Sequence[TrendDocument]) -> None:
+        """Return once the trends are durable, each under its id.
+
+        A trend whose fence is not higher than that of the one there changes nothing, so
+        order and repetition do not matter. After an error some may be there.
+        """
+        ...
+
+    def trends(self, *, active_only: bool = False, limit: int = 1_000) -> list[TrendDocument]:
+        """Trends that a search can see, those that began last first; ``limit`` is at most 10,000.
+
+        Raises ``QueryError`` for a limit out of range.
+        """
         ...
 
     def refresh(self) -> None:

@@ -18,6 +18,7 @@ def open_document_store(
     waits: Waits,
     *,
     alias: str = "posts",
+    trends_index: str = "trends",
     interval: Interval = "week",
     shards: int = 1,
     replicas: int = 1,
@@ -39,6 +40,8 @@ def open_document_store(
         return SqliteStore(path_of(url), waits, transaction_documents=limits.documents)
     if scheme not in ("http", "https"):
         raise StopJob(f"documents.url {url!r} names no document store; write sqlite:///PATH or http(s)://HOST:PORT")
+    if trends_index == alias:
+        raise StopJob(f"documents.trends_index and documents.alias are both {alias!r}; give one another name")
     client = ElasticsearchClient(
         url,
         username=username,
@@ -50,5 +53,12 @@ def open_document_store(
         connections=limits.in_flight + 2,
     )
     return ElasticsearchStore(
-        client, waits, alias=alias, interval=interval, shards=shards, replicas=replicas, limits=limits
+        client,
+        waits,
+        alias=alias,
+        trends_index=trends_index,
+        interval=interval,
+        shards=shards,
+        replicas=replicas,
+        limits=limits,
     )

@@ -17,32 +17,33 @@ EMBEDDING_DIMENSIONS = 384
 #: Lucene's limit is 32,766 bytes of UTF-8.
 _KEYWORD_CHARACTERS = 8191
 
-_KEYWORD: dict[str, Any] = {"type": "keyword", "ignore_above": _KEYWORD_CHARACTERS}
-_FLOAT: dict[str, Any] = {"type": "float"}
-_DATE: dict[str, Any] = {"type": "date"}
+#: Field types.
+KEYWORD: dict[str, Any] = {"type": "keyword", "ignore_above": _KEYWORD_CHARACTERS}
+FLOAT: dict[str, Any] = {"type": "float"}
+DATE: dict[str, Any] = {"type": "date"}
 
 
 def _classification() -> dict[str, Any]:
     # The labels are the model's, so they are not known here; dynamic inside "scores" alone.
     return {
-        "properties": {"label": _KEYWORD, "score": _FLOAT, "scores": {"type": "object", "dynamic": True}},
+        "properties": {"label": KEYWORD, "score": FLOAT, "scores": {"type": "object", "dynamic": True}},
     }
 
 
 def properties() -> dict[str, Any]:
     """The mapping of every document field, by name."""
     return {
-        "id": _KEYWORD,
-        "source": _KEYWORD,
+        "id": KEYWORD,
+        "source": KEYWORD,
         "text": {"type": "text"},
-        "created_at": _DATE,
-        "indexed_at": _DATE,
-        "author": _KEYWORD,
-        "lang": _KEYWORD,
-        "hashtags": _KEYWORD,
-        "url": _KEYWORD,
-        "reply_to": _KEYWORD,
-        "repost_of": _KEYWORD,
+        "created_at": DATE,
+        "indexed_at": DATE,
+        "author": KEYWORD,
+        "lang": KEYWORD,
+        "hashtags": KEYWORD,
+        "url": KEYWORD,
+        "reply_to": KEYWORD,
+        "repost_of": KEYWORD,
         "geo": {"type": "geo_point"},
         "sentiment": _classification(),
         "emotion": _classification(),
@@ -55,10 +56,10 @@ def properties() -> dict[str, Any]:
             "similarity": "cosine",
             "index_options": {"type": "flat"},
         },
-        "embedding_space": _KEYWORD,
-        "model": {"properties": {"name": _KEYWORD, "version": _KEYWORD}},
+        "embedding_space": KEYWORD,
+        "model": {"properties": {"name": KEYWORD, "version": KEYWORD}},
         "truncated": {"type": "boolean"},
-        "topics": _KEYWORD,
+        "topics": KEYWORD,
         "classification_meta": {"type": "object", "enabled": False},
     }
 
@@ -66,7 +67,7 @@ def properties() -> dict[str, Any]:
 def mapping() -> dict[str, Any]:
     """The strict mapping of an index."""
     scores_are_floats = [
-        {f"{name}_scores": {"path_match": f"{name}.scores.*", "mapping": _FLOAT}} for name in ("sentiment", "emotion")
+        {f"{name}_scores": {"path_match": f"{name}.scores.*", "mapping": FLOAT}} for name in ("sentiment", "emotion")
     ]
     return {"dynamic": "strict", "dynamic_templates": scores_are_floats, "properties": properties()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import msgspec
@@ -17,9 +17,11 @@ from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, 
 from connectors.elasticsearch_deletes import COMPLETE, READABLE
 from connectors.elasticsearch_schema import Interval, index_template
 from connectors.elasticsearch_search import count_body, get_body, read_counts, read_documents, read_hits, search_body
+from connectors.elasticsearch_trends import ElasticsearchTrends
 from connectors.elasticsearch_writer import BulkLimits, ElasticsearchWriter
 from groundswell.errors import StopJob, Unavailable
 from groundswell.records import Document
+from groundswell.trends import TrendDocument
 from groundswell.waits import Waits
 
 #: The oldest server that the mapping and the client work with.
@@ -46,7 +48,8 @@ class _Index(msgspec.Struct, frozen=True):
 class ElasticsearchStore:
     """A :class:`~connectors.document_store.DocumentStore`.
 
-    ``alias`` is the alias that reads go to and the prefix of the indices' names.
+    ``alias`` is the alias that reads go to and the prefix of the indices' names; the trends
+    lie in ``trends_index``.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class ElasticsearchStore:
         waits: Waits,
         *,
         alias: str = "posts",
+        trends_index: str = "trends",
         interval: Interval = "week",
         shards: int = 1,
         replicas: int = 1,
@@ -66,6 +70,7 @@ class ElasticsearchStore:
         self._limits = limits or BulkLimits()
         self._template = index_template(alias, interval, shards, replicas)
         self._actions = ActionLines(alias, interval)
+        self._trends = ElasticsearchTrends(client, trends_index, replicas)
 
     def prepare(self) -> None:
         self.ping()
@@ -75,6 +80,7 @@ class ElasticsearchStore:
             self._client.request("PUT", f"/_index_template/{self._alias}", body, {"cause": "groundswell"})
         except (Rejected, TooLarge) as error:
             raise StopJob(f"Elasticsearch does not take the index template {self._alias!r}: {error}") from None
+        self._trends.prepare()
 
     def ping(self) -> Answer:
         began = time.perf_counter()
@@ -119,8 +125,15 @@ class ElasticsearchStore:
             found.update(read_documents(answer) if answer else {})
         return found
 
+    def put_trends(self, trends: Sequence[TrendDocument]) -> None:
+        self._trends.put(trends)
+
+    def trends(self, *, active_only: bool = False, limit: int = 1_000) -> list[TrendDocument]:
+        return self._trends.search(active_only=active_only, limit=limit)
+
     def refresh(self) -> None:
         elasticsearch_deletes.refresh(self._client, self._alias)
+        elasticsearch_deletes.refresh(self._client, self._trends.index)
 
     def close(self) -> None:
         self._client.close()

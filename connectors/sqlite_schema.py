@@ -12,12 +12,11 @@ from groundswell.errors import StopJob, Unavailable
 SQLITE = "sqlite"
 #: Written into the file, so that no other program's database is taken for ours ("grsw").
 APPLICATION_ID = 0x67727377
-_VERSION = 1
 #: Seconds to wait for another process's transaction before saying so.
 _BUSY_SECONDS = 5.0
 
 # Symbols are tokens, for emoji; diacritics and underscores stay, as in Elasticsearch's standard analyser.
-_SCHEMA = """
+_DOCUMENTS = """
 CREATE TABLE documents (
     row INTEGER PRIMARY KEY,
     id BLOB NOT NULL UNIQUE,
@@ -44,6 +43,24 @@ CREATE TABLE dead_letters (
 );
 CREATE INDEX dead_letters_cause ON dead_letters (cause, step);
 """
+
+# Times are microseconds since 1970; generation, updated_at and revision fence each trend.
+_TRENDS = """
+CREATE TABLE trends (
+    trend_id TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    active INTEGER NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE INDEX trends_since ON trends (since);
+CREATE INDEX trends_active ON trends (since) WHERE active;
+"""
+
+#: Each format of the file and what makes it of the one before; a file of an older one is brought up to date.
+_FORMATS = (_DOCUMENTS, _TRENDS)
 
 # Ideographs, kana and emoji are written without spaces: each is a token of its own.
 _UNSPACED = re.compile(
@@ -75,7 +92,7 @@ def spaced(text: str) -> str:
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A connection in WAL mode to a file with our tables, which are made when missing.
+    """A connection in WAL mode to a file with our tables; missing ones are made, also in a file of an older format.
 
     Commits reach the disk (``synchronous=FULL``): a killed process loses nothing that was
     committed, nor does a power cut as far as the disk keeps what it acknowledged.
@@ -117,32 +134,34 @@ def translate(error: sqlite3.Error, path: Path) -> StopJob | Unavailable:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    ready = _is_ours(connection, path)
+    version = _version(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -65536")
     connection.execute("PRAGMA temp_store = MEMORY")
-    if ready:
+    if version == len(_FORMATS):
         return
     connection.execute("BEGIN IMMEDIATE")
-    # Another process may have made them meanwhile.
-    if not _is_ours(connection, path):
-        for statement in _SCHEMA.split(";\n"):
+    # Another process may have been here meanwhile.
+    for addition in _FORMATS[_version(connection, path) :]:
+        for statement in addition.split(";\n"):
             connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {len(_FORMATS)}")
     connection.execute("COMMIT")
 
 
-def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the tables are there; ``StopJob`` when somebody else's are."""
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The format of the file, 0 when it is empty; ``StopJob`` when it is somebody else's or newer."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application == APPLICATION_ID and version == _VERSION:
-        return True
+    if application == APPLICATION_ID and 1 <= version <= len(_FORMATS):
+        return int(version)
     if application == APPLICATION_ID:
-        raise StopJob(f"{path} was written by another version of groundswell (format {version}, needed {_VERSION})")
+        raise StopJob(
+            f"{path} was written by another version of groundswell (format {version}, needed {len(_FORMATS)})"
+        )
     if tables:
         raise StopJob(f"{path} is another program's SQLite database; name another file")
-    return False
+    return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from connectors.document_query import Query
 from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, WriteResult
 from connectors.sqlite_schema import open_database, translate
 from connectors.sqlite_search import count_statement, search_statement
+from connectors.sqlite_trends import put_trends, read_trend, trends_statement
 from connectors.sqlite_writer import SqliteWriter
 from groundswell.errors import StopJob
 from groundswell.records import Document
+from groundswell.trends import TrendDocument
 from groundswell.waits import Waits
 
 _DECODER = msgspec.json.Decoder(Document)
@@ -75,6 +77,23 @@ class SqliteStore:
             rows = self._read(f"SELECT id, document FROM documents WHERE id IN ({marks})", batch)  # noqa: S608
             found.update((identity.hex(), _DECODER.decode(document)) for identity, document in rows)
         return found
+
+    def put_trends(self, trends: Sequence[TrendDocument]) -> None:
+        if not trends:
+            return
+        connection = open_database(self._path)
+        try:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                put_trends(connection, trends)
+        except sqlite3.Error as error:
+            raise translate(error, self._path) from None
+        finally:
+            connection.close()
+
+    def trends(self, *, active_only: bool = False, limit: int = 1_000) -> list[TrendDocument]:
+        statement, parameters = trends_statement(limit, active_only=active_only)
+        return [read_trend(document) for (document,) in self._read(statement, parameters)]
 
     def refresh(self) -> None:
         """Nothing to do: what is committed is seen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -10,14 +11,18 @@ import redis
 
 from connectors.dead_letters import DeadLetterStore
 from connectors.document_store import DocumentStore
+from connectors.document_trends import DocumentTrendStore
 from connectors.documents import open_document_store
 from connectors.elasticsearch_writer import BulkLimits
 from connectors.embedded_redis import running_address
 from connectors.kafka_dead_letters import KafkaDeadLetters
+from connectors.kafka_trends import KafkaTrendStore
 from connectors.presence import Presence
-from connectors.redis_client import connect
+from connectors.redis_client import Tls, connect
+from connectors.redis_trends import RedisTrendStore
 from connectors.sqlite_dead_letters import SqliteDeadLetters
 from connectors.sqlite_schema import path_of
+from connectors.trend_store import TrendStore
 from dataflows.order import Order
 from groundswell.reports import Status
 from groundswell.settings import Settings
@@ -45,6 +50,7 @@ def open_documents(settings: Settings, waits: Waits) -> DocumentStore:
         documents_url(settings),
         waits,
         alias=documents.alias,
+        trends_index=documents.trends_index,
         interval=documents.interval,
         shards=documents.shards,
         replicas=documents.replicas,
@@ -130,7 +136,50 @@ def redis_address(settings: Settings) -> str:
 
 def open_redis(settings: Settings, url: str) -> redis.Redis:
     """A client of the Redis at ``url``; connects at its first command."""
-    return connect(url, username=settings.redis.username, password=settings.redis.password)
+    given = settings.redis
+    # The embedded server is a socket of this machine.
+    tls = Tls(given.ca_certs, given.client_cert, given.client_key) if url.startswith("rediss") else Tls()
+    return connect(
+        url,
+        username=given.username,
+        password=given.password,
+        sentinel_username=given.sentinel_username,
+        sentinel_password=given.sentinel_password,
+        tls=tls,
+    )
+
+
+def open_trend_stores(settings: Settings, waits: Waits, redis_url: str, documents: DocumentStore) -> list[TrendStore]:
+    """Where windows and trends go, in this order; connects to nothing yet.
+
+    First the topic, which others rely on, then Redis unless ``redis_url`` is empty, then the
+    document store, which stays the caller's.
+    """
+    kafka, trends = settings.kafka, settings.trends
+    stores: list[TrendStore] = []
+    if trends_in_kafka(settings):
+        stores.append(
+            KafkaTrendStore(kafka.bootstrap_servers, kafka.trends_topic, waits, client=kafka_client(settings))
+        )
+    if redis_url:
+        span = trends.window + trends.lateness + math.ceil(trends.disorder)
+        stores.append(
+            RedisTrendStore(
+                open_redis(settings, redis_url),
+                waits,
+                prefix=settings.redis.prefix,
+                window_ttl=trends.window_ttl,
+                # Twice what a correction reaches back, and an hour for outages and restarts.
+                horizon=2 * span + 3600,
+            )
+        )
+    stores.append(DocumentTrendStore(documents, waits))
+    return stores
+
+
+def trends_in_kafka(settings: Settings) -> bool:
+    """Whether the events of trends go to a topic."""
+    return settings.trends.enabled and "kafka" in settings.sources.use and bool(settings.kafka.trends_topic)
 
 
 def open_presence(order: Order, waits: Waits, status: Callable[[], Status], models: tuple[str, ...]) -> Presence | None:

@@ -57,7 +57,13 @@ def search(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.Captur
         overrides = [f"documents.url=sqlite:///{tmp_path}/posts.db"]
     else:
         server = request.getfixturevalue("elasticsearch")
-        overrides = [f"documents.url={server.url}", f"documents.alias={server.prefix()}posts", "documents.replicas=0"]
+        prefix = server.prefix()
+        overrides = [
+            f"documents.url={server.url}",
+            f"documents.alias={prefix}posts",
+            f"documents.trends_index={prefix}trends",
+            "documents.replicas=0",
+        ]
         options = [word for override in overrides for word in ("--set", override)]
     store = assembly.open_documents(load_settings(overrides=overrides, environment={}), Waits())
     store.prepare()

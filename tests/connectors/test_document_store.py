@@ -18,8 +18,10 @@ from connectors.documents import open_document_store
 from connectors.elasticsearch_schema import EMBEDDING_DIMENSIONS
 from connectors.elasticsearch_writer import BulkLimits
 from groundswell.records import Document, Geo, ModelRef, Scores, document_id
+from groundswell.trends import TagCount, TrendDocument
 from groundswell.waits import Waits
 from tests.connectors.documents import TIME, Tally, deletion, envelope
+from tests.connectors.trends import trend_doc
 
 Open = Callable[..., DocumentStore]
 
@@ -30,13 +32,17 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
     opened: list[DocumentStore] = []
     if request.param == "elasticsearch":
         server = request.getfixturevalue("elasticsearch")
-        url, alias = server.url, f"{server.prefix()}posts"
+        url, prefix = server.url, server.prefix()
     else:
-        url, alias = f"sqlite:///{tmp_path}/documents.db", "posts"
+        url, prefix = f"sqlite:///{tmp_path}/documents.db", ""
 
     def open_it(limits: BulkLimits | None = None) -> DocumentStore:
         limits = limits or BulkLimits(documents=4)
-        opened.append(open_document_store(url, Waits(), alias=alias, replicas=0, limits=limits))
+        opened.append(
+            open_document_store(
+                url, Waits(), alias=f"{prefix}posts", trends_index=f"{prefix}trends", replicas=0, limits=limits
+            )
+        )
         opened[-1].prepare()
         return opened[-1]
 
@@ -401,3 +407,118 @@ class TestBeforeAnything:
         answer = store.ping()
         assert int(answer.version.split(".")[0]) >= 3
         assert answer.latency_s > 0
+
+
+#: Two trends in every state that their fences can bring about.
+STATES = st.builds(
+    trend_doc,
+    tag=st.sampled_from(["flood", "storm"]),
+    minute=st.integers(0, 3),
+    revision=st.integers(0, 2),
+    generation=st.integers(1, 3),
+    event=st.sampled_from(["began", "changed", "ended"]),
+)
+
+
+def held(store: DocumentStore) -> dict[str, TrendDocument]:
+    store.refresh()
+    return {trend.trend_id: trend for trend in store.trends()}
+
+
+class TestTrends:
+    def test_every_field_comes_back_as_it_was(self, store: DocumentStore) -> None:
+        full = trend_doc("東京 #1 😀", 7, 2, generation=1_800_000_000_123, event="ended", score=3.14159265358979)
+        bare = trend_doc("bare", words=(), cotags=())
+        store.put_trends([full, bare])
+        assert held(store) == {full.trend_id: full, bare.trend_id: bare}
+        assert (full.words, full.weights) == (("river", "levee"), {"river": 2.5, "levee": 1.25})
+        assert (full.active, full.until, full.cotags) == (False, TIME + timedelta(minutes=7), ("harvey", "東京"))
+
+    def test_nothing_there_yet(self, store: DocumentStore) -> None:
+        assert store.trends() == []
+        store.put_trends([])
+        assert store.trends(active_only=True) == []
+
+    def test_the_higher_fence_holds_whatever_comes_later(self, store: DocumentStore) -> None:
+        """::
+
+        minute    0         1         2
+        gen 1     began ─── changed r1, r0 late ── ended late twin
+        gen 2     changed ── holds over all of generation 1
+        """
+        store.put_trends([trend_doc(minute=0, event="began")])
+        store.put_trends([newer := trend_doc(minute=1, revision=1)])
+        store.put_trends([trend_doc(minute=1, revision=0, score=1.0)])
+        store.put_trends([trend_doc(minute=0, revision=9, score=1.0)])
+        assert list(held(store).values()) == [newer]
+        store.put_trends([restarted := trend_doc(minute=0, generation=2)])
+        store.put_trends([trend_doc(minute=2, generation=1, event="ended")])
+        assert list(held(store).values()) == [restarted]
+
+    def test_of_two_in_one_call_the_newer_holds_in_any_order(self, store: DocumentStore) -> None:
+        newer = trend_doc(minute=2, event="ended")
+        store.put_trends([trend_doc(minute=1), newer, trend_doc(minute=0)])
+        assert list(held(store).values()) == [newer]
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(calls=st.lists(st.lists(STATES, max_size=6), max_size=6))
+    def test_any_order_and_any_repetition_leave_the_highest_fence(
+        self, store: DocumentStore, calls: list[list[TrendDocument]]
+    ) -> None:
+        expected = {trend.trend_id: trend for trend in store.trends()}
+        for call in [*calls, *reversed(calls)]:
+            store.put_trends(call)
+            for trend in call:
+                known = expected.get(trend.trend_id)
+                if known is None or trend.fence > known.fence:
+                    expected[trend.trend_id] = trend
+        assert held(store) == expected
+
+    def test_writers_side_by_side(self, open_store: Open) -> None:
+        """Whoever loses a race for a document looks again, so the highest fence is what is left."""
+
+        def fill(first: int) -> None:
+            store = open_store()
+            for minute in range(first, 30, 3):
+                store.put_trends([trend_doc(f"tag{number}", minute) for number in range(3)])
+
+        threads = [threading.Thread(target=fill, args=(first,)) for first in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert [trend.count for trend in held(open_store()).values()] == [129] * 3
+
+    def test_the_active_ones_alone_and_those_that_began_last_first(self, store: DocumentStore) -> None:
+        since = {"a": TIME, "b": TIME + timedelta(days=1), "c": TIME - timedelta(days=1), "d": TIME}
+        store.put_trends(
+            [trend_doc(tag, since=moment, event="ended" if tag == "d" else "changed") for tag, moment in since.items()]
+        )
+        store.refresh()
+        assert [trend.tag for trend in store.trends()] == ["b", "a", "d", "c"]
+        assert [trend.tag for trend in store.trends(active_only=True)] == ["b", "a", "c"]
+        assert [trend.tag for trend in store.trends(limit=2)] == ["b", "a"]
+
+    @pytest.mark.parametrize("limit", [0, 10_001])
+    def test_a_limit_out_of_range(self, store: DocumentStore, limit: int) -> None:
+        with pytest.raises(QueryError, match="limit"):
+            store.trends(limit=limit)
+
+    def test_more_than_one_request_takes(self, store: DocumentStore) -> None:
+        store.put_trends([trend_doc(f"tag{number}") for number in range(1_200)])
+        store.put_trends([trend_doc(f"tag{number}", 1) for number in range(0, 1_200, 2)])
+        store.refresh()
+        trends = store.trends(limit=2_000)
+        assert len(trends) == 1_200
+        assert sum(trend.count == 101 for trend in trends) == 600
+
+    def test_extreme_texts(self, store: DocumentStore) -> None:
+        long = "x" * 40_000
+        store.put_trends([trend_doc(long, words=((long, 1.0), ("a.b.", 2.0)), cotags=(TagCount(long, 1),))])
+        store.put_trends([trend_doc(long, 1), trend_doc("half \ud83d")])
+        assert sorted((trend.tag, trend.count) for trend in held(store).values()) == [("half ?", 100), (long, 101)]
+
+    def test_trends_are_no_documents(self, store: DocumentStore) -> None:
+        store.put_trends([trend_doc()])
+        write(store, envelope(1))
+        assert (store.count(), len(store.trends())) == (1, 1)

@@ -36,7 +36,9 @@ def test_inner_fields_are_those_of_the_record(field: str) -> None:
 @pytest.mark.stack
 def test_the_server_takes_the_template_as_it_is(elasticsearch: ElasticsearchServer) -> None:
     alias = f"{elasticsearch.prefix()}posts"
-    store = open_document_store(elasticsearch.url, Waits(), alias=alias, interval="month", shards=2, replicas=0)
+    store = open_document_store(
+        elasticsearch.url, Waits(), alias=alias, trends_index=f"{alias}-trends", interval="month", shards=2, replicas=0
+    )
     store.prepare()
     store.prepare()
     store.close()
@@ -51,7 +53,7 @@ def test_the_server_takes_the_template_as_it_is(elasticsearch: ElasticsearchServ
 def test_two_aliases_of_which_one_begins_with_the_other(elasticsearch: ElasticsearchServer) -> None:
     prefix = elasticsearch.prefix()
     for alias in (f"{prefix}posts", f"{prefix}posts-eu"):
-        store = open_document_store(elasticsearch.url, Waits(), alias=alias, replicas=0)
+        store = open_document_store(elasticsearch.url, Waits(), alias=alias, trends_index=f"{alias}-trends", replicas=0)
         store.prepare()
         store.close()
 

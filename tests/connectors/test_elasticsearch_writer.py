@@ -42,7 +42,13 @@ class Bench:
 
     def open(self, limits: BulkLimits, url: str | None = None, timeout: float = 60.0) -> ElasticsearchStore:
         store = open_document_store(
-            url or self.proxy.url, self.waits, alias=self.alias, replicas=0, limits=limits, timeout=timeout
+            url or self.proxy.url,
+            self.waits,
+            alias=self.alias,
+            trends_index=f"{self.alias}-trends",
+            replicas=0,
+            limits=limits,
+            timeout=timeout,
         )
         assert isinstance(store, ElasticsearchStore)
         self._opened.append(store)

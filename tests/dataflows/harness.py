@@ -193,7 +193,9 @@ class Cluster:
         self.elasticsearch = elasticsearch
         self.topic = kafka.topic(partitions)
         self.dead_topic = kafka.topic()
-        self.alias = f"{elasticsearch.prefix()}posts"
+        prefix = elasticsearch.prefix()
+        self.alias, self.trends_index = f"{prefix}posts", f"{prefix}trends"
+        self.trends_topic = f"{self.topic}.trends"
         self.port = _consecutive_ports()
         self.planter = Planter(kafka.bootstrap_servers, self.topic, partitions, seed)
         self._folder = folder
@@ -213,8 +215,14 @@ class Cluster:
                 "bootstrap_servers": self.kafka.bootstrap_servers,
                 "topic": self.topic,
                 "dead_topic": self.dead_topic,
+                "trends_topic": self.trends_topic,
             },
-            "documents": {"url": self.elasticsearch.url, "alias": self.alias, "replicas": 0},
+            "documents": {
+                "url": self.elasticsearch.url,
+                "alias": self.alias,
+                "trends_index": self.trends_index,
+                "replicas": 0,
+            },
             "redis": {"url": ""},
             "models": {"sentiment": ""},
             "observability": {"port": self.port},
