@@ -269,6 +269,8 @@ class Redis(_Section, frozen=True):
 class Detection(_Section, frozen=True):
     """What begins to trend, and when it has ended."""
 
+    #: Whether trends are looked for, or tags only counted.
+    enabled: bool = True
     #: The recent past that is compared with what was before, in seconds.
     recent: Positive = 300
     #: Time after which a tag's past beyond the window counts half, in seconds.
