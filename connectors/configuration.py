@@ -288,5 +288,16 @@ def _check_together(settings: Settings) -> None:
             datetime.fromisoformat(start)
         except ValueError:
             raise SettingsError(f"generator.start = {start!r}: expected a time such as 2026-01-31T12:00:00Z") from None
+    trends = settings.trends
+    if trends.slide > trends.window:
+        raise SettingsError(
+            f"trends.slide = {trends.slide}: no more than trends.window = {trends.window}, or some posts would be in "
+            "no window"
+        )
+    if trends.detection.stop_score > trends.detection.start_score:
+        raise SettingsError(
+            f"trends.detection.stop_score = {trends.detection.stop_score}: no more than start_score = "
+            f"{trends.detection.start_score}, or trends would end as they begin"
+        )
     if settings.dead_letters.store == "kafka" and "kafka" not in settings.sources.use:
         raise SettingsError("dead_letters.store = 'kafka' needs 'kafka' in sources.use")

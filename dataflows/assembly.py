@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -25,11 +27,12 @@ from connectors.sqlite_schema import path_of
 from connectors.trend_store import TrendStore
 from dataflows.order import Order
 from groundswell.reports import Status
-from groundswell.settings import Settings
+from groundswell.settings import Detection, Settings, Trends
 from groundswell.waits import Waits
 from inference.engine import Engine
 from inference.repository import default_repository
 from operators.decode import Decoder
+from operators.trend_options import DetectionOptions, TrendOptions
 
 
 def documents_url(settings: Settings) -> str:
@@ -147,6 +150,18 @@ def open_redis(settings: Settings, url: str) -> redis.Redis:
         sentinel_password=given.sentinel_password,
         tls=tls,
     )
+
+
+def trend_options(settings: Settings) -> TrendOptions:
+    """What the trends engine is told."""
+    trends = settings.trends
+    found = DetectionOptions(**_shared(DetectionOptions, trends.detection)) if trends.detection.enabled else None
+    return TrendOptions(**_shared(TrendOptions, trends) | {"detection": found})
+
+
+def _shared(options: type[DetectionOptions | TrendOptions], section: Detection | Trends) -> dict[str, Any]:
+    """The settings of a section that are options of the same names."""
+    return {option.name: getattr(section, option.name) for option in fields(options)}
 
 
 def open_trend_stores(settings: Settings, waits: Waits, redis_url: str, documents: DocumentStore) -> list[TrendStore]:

@@ -22,9 +22,12 @@ from connectors.patience import Patience
 from connectors.presence import Presence
 from connectors.recovery import open_recovery
 from connectors.source import CompositeSource, PostSource
+from connectors.trend_sink import TrendSink
+from connectors.trend_store import TrendStore
 from dataflows import assembly, posts
 from dataflows.order import Order
 from dataflows.sources import open_replay, open_sources
+from dataflows.trends import TrendsBranch
 from groundswell import metrics, step_ids
 from groundswell.errors import GroundswellError, StopJob, Unavailable
 from groundswell.health import Health
@@ -98,8 +101,9 @@ class Job:
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
         analyser = Analyser(engine.submit if engine else None, _now)
         slots = step_ids.slots_of(order.process, order.processes)
-        source = CompositeSource(sources, self._epoch_closed)
+        source = CompositeSource(sources, self._epoch_closed, idle_timeout=order.settings.trends.idle_timeout)
         self._health.idle_when(lambda: source.idle)
+        trend_stores = self._trend_stores(store)
         documents = DocumentSink(store, dead_letters, allowance, slots, self._keep_waiting, self._dead_share())
         self._run_flow(
             posts.PostsFlow(
@@ -111,12 +115,15 @@ class Job:
                 dead_letters=DeadLetterSink(dead_letters, slots, self._keep_waiting),
                 slots=slots,
                 now=_now,
+                trends=self._trends(source, trend_stores),
             )
         )
         documents.raise_failure()
         if replay is not None and not self._stop.is_set():
             replay.finish()
         dead_letters.close()
+        for trend_store in trend_stores:
+            trend_store.close()
         store.close()
 
     def status(self) -> Status:
@@ -171,6 +178,24 @@ class Job:
 
     def _sources(self, allowance: Credits) -> list[PostSource]:
         return open_sources(self._order.settings, allowance, self._stop, self._waits, until_end=self._order.until_end)
+
+    def _trend_stores(self, documents: DocumentStore) -> list[TrendStore]:
+        """Where the one process that writes windows and trends puts them."""
+        order = self._order
+        if order.process != 0 or not order.settings.trends.enabled or order.replay:
+            return []
+        stores = assembly.open_trend_stores(order.settings, self._waits, order.redis_url, documents)
+        for store in stores:
+            self._until_it_answers(store.prepare)
+        return stores
+
+    def _trends(self, source: CompositeSource, stores: list[TrendStore]) -> TrendsBranch | None:
+        """The branch that counts hashtags; a dead letter's second try is no news, so its tags are not counted."""
+        order = self._order
+        if not order.settings.trends.enabled or order.replay:
+            return None
+        sink = TrendSink(stores, self._keep_waiting, owner=order.process == 0)
+        return TrendsBranch(assembly.trend_options(order.settings), source.partition_keys, sink, _now)
 
     def _epoch_closed(self) -> None:
         self._epochs += 1

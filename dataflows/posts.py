@@ -3,11 +3,12 @@
 ::
 
     source ─ isolate ─ decode ─┬─ analyse ─ route ─ documents (sink)
-                               └─ route ─ dead letters (sink)
+                               ├─ route ─ dead letters (sink)
+                               └─ trends (a branch of its own, with its sink)
 
-Everything between the source and a sink stays on the worker that read the batch,
-and a batch goes to a sink partition of its own process: credits therefore bound
-what a process holds, whatever the size of the cluster.
+A batch stays on the worker that read it and goes to sink partitions of its own process:
+credits therefore bound what a process holds, whatever the size of the cluster. Only
+hashtags leave their worker.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bytewax.dataflow import Dataflow, Stream
 from bytewax.inputs import Source
 from bytewax.outputs import Sink
 
+from dataflows.trends import TrendsBranch, build_trends
 from groundswell import step_ids
 from groundswell.records import Batch, RawBatch
 from operators.analyse import Analyses, analyse_step
@@ -41,6 +43,7 @@ class PostsFlow:
     dead_letters: Sink[tuple[str, Batch]]
     slots: Sequence[int]
     now: Callable[[], datetime]
+    trends: TrendsBranch | None = None
 
 
 def build(parts: PostsFlow) -> Dataflow:
@@ -54,6 +57,8 @@ def build(parts: PostsFlow) -> Dataflow:
     op.output(step_ids.DOCUMENTS, documents, parts.documents)
     dead = _route(step_ids.ROUTE_DEAD_LETTERS, decoded, parts.slots, only_dead=True)
     op.output(step_ids.DEAD_LETTERS, dead, parts.dead_letters)
+    if parts.trends is not None:
+        build_trends(decoded, parts.trends)
     return flow
 
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import bytewax.operators as op
 import msgspec
-from bytewax.dataflow import Stream
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from groundswell import metrics
@@ -176,8 +175,8 @@ class _Logic(StatefulBatchLogic[ShardReport, Any, MergeState]):
 
 
 def merge_windows_step(
-    step_id: str, stream: Stream[ShardReport], options: TrendOptions, clock: Callable[[], datetime]
+    step_id: str, stream: KeyedStream[ShardReport], options: TrendOptions, clock: Callable[[], datetime]
 ) -> KeyedStream[Window | TrendEvent]:
     """Carry the merging into a flow: one key for all shards."""
-    together = op.map(f"{step_id}-together", stream, lambda report: (MERGED, report))
+    together = op.map(f"{step_id}-together", stream, lambda keyed: (MERGED, keyed[1]))
     return op.stateful_batch(step_id, together, lambda resume: _Logic(MergeWindows(options, clock, resume)))

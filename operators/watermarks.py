@@ -77,13 +77,13 @@ class Watermarks:
         self._update()
 
     def mark(self, part: str, mark: Mark) -> None:
-        """A partition said that it has nothing."""
+        """A partition said that it has nothing, or, with a mark of zero, that this is no longer known."""
         self._newest.setdefault(part, NEVER)
+        self._idle.pop(part, None)
+        self._ended.discard(part)
         if mark.ended:
-            self._idle.pop(part, None)
             self._ended.add(part)
-        else:
-            self._ended.discard(part)
+        elif mark.idle_for > 0:
             self._idle[part] = mark.idle_for
         self._update()
 
