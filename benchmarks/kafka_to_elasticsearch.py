@@ -129,7 +129,7 @@ def flow_rate(stack: Stack, posts: int, command: Callable[[Path, str], list[str]
             process.kill()
             process.wait()
             request("DELETE", f"/{alias}-*?expand_wildcards=all")
-            request("DELETE", f"/_index_template/{alias}")
+            request("DELETE", f"/_index_template/{alias}*")
     return (posts - first) / seconds
 
 
@@ -150,7 +150,12 @@ def our_command(stack: Stack, topic: str, folder: Path, alias: str) -> list[str]
                 "topic": topic,
                 "dead_topic": f"{topic}.dead",
             },
-            "documents": {"url": stack.elasticsearch.url, "alias": alias, "replicas": 0},
+            "documents": {
+                "url": stack.elasticsearch.url,
+                "alias": alias,
+                "trends_index": f"{alias}-trends",
+                "replicas": 0,
+            },
             "redis": {"url": ""},
             "models": {"sentiment": ""},
             "observability": {"port": 0},

@@ -37,14 +37,15 @@ def encode_within(event: TrendEvent, limit: int) -> tuple[bytes, int]:
             return encoded, len(samples)
         samples = tuple(msgspec.structs.replace(sample, text=sample.text[:longest]) for sample in samples)
         encoded = encode_trend(_with(event, samples))
-    while len(encoded) > limit and samples:
+    keep = len(samples)
+    while len(encoded) > limit and keep:
         # The share that would fit, were all samples of one size and nothing else there.
-        keep = min(len(samples) - 1, len(samples) * limit // len(encoded))
-        samples = tuple(samples[position * len(samples) // keep] for position in range(keep))
-        encoded = encode_trend(_with(event, samples))
+        keep = min(keep - 1, keep * limit // len(encoded))
+        chosen = tuple(samples[position * len(samples) // keep] for position in range(keep))
+        encoded = encode_trend(_with(event, chosen))
     if len(encoded) > limit:
         encoded = encode_trend(_with(event, (), cotags=(), words=()))
-    return encoded, len(samples)
+    return encoded, keep
 
 
 def plain(text: str) -> str:
