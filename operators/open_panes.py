@@ -109,6 +109,8 @@ class OpenPanes:
         self._closed: int | None = None
         #: Chunks that each closed pane has led to, as long as it is kept.
         self._numbers: dict[int, int] = {}
+        #: The panes before this one are not kept any more.
+        self._kept_from: int | None = None
         watermark = None
         if resume is not None:
             self._panes = {pane: _Pane.restored(*stored) for pane, stored in resume.panes.items()}
@@ -189,7 +191,9 @@ class OpenPanes:
         before = self.watermarks.value
         ends = (message.panes + 1) * self._seconds + self._options.lateness
         reach = max((segment.newest for segment in message.segments), default=NEVER) - self._options.disorder
-        doubtful = bool(len(ends)) and float(ends.min()) <= max(before, reach)
+        # A mark may let partitions rule that are far beyond what this message brings.
+        marked = any(segment.mark is not None for segment in message.segments)
+        doubtful = bool(len(ends)) and (marked or float(ends.min()) <= max(before, reach))
         accepted = np.ones(len(ends), dtype=bool) if doubtful else None
         for number, segment in enumerate(message.segments):
             if accepted is not None:
@@ -230,11 +234,13 @@ class OpenPanes:
         return self.watermarks.value - self._options.lateness
 
     def _drops(self) -> list[Drop]:
-        gone = [
-            pane
-            for pane in self._numbers
-            if (pane + 1) * self._seconds + self._options.retained <= self.watermarks.value
-        ]
+        if self.watermarks.value == NEVER:
+            return []
+        first = int((self.watermarks.value - self._options.retained) // self._seconds)
+        if self._kept_from is not None and first <= self._kept_from:
+            return []
+        self._kept_from = first
+        gone = [pane for pane in self._numbers if pane < first]
         for pane in gone:
             del self._numbers[pane]
         return [Drop(pane) for pane in gone]

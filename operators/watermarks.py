@@ -64,8 +64,8 @@ class Watermarks:
         others = [time for other, time in self._newest.items() if other != part and self._active(other)]
         if others:
             mine = np.minimum(mine, min(others) - self._disorder)
-        if not awake and len(mine):
-            mine[0] = NEVER  # its first post comes while the others still rule
+        if not awake:
+            mine[newest == NEVER] = NEVER  # its first post comes while the others still rule
         return np.maximum(mine, self.value)
 
     def observe(self, part: str, newest: float) -> None:
