@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -21,15 +22,7 @@ from connectors.source import BATCH_BYTES, BATCH_RECORDS
 from groundswell.errors import SettingsError
 from groundswell.records import UNREADABLE
 from groundswell.waits import Waits
-from tests.connectors.partitions import Driver, ample_credits, never
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.connectors.partitions import Clock, Driver, ample_credits, never
 
 
 def _write(path: Path, first: int, count: int) -> list[bytes]:
@@ -112,7 +105,7 @@ def test_a_restart_anywhere_loses_and_repeats_nothing(tmp_path_factory: pytest.T
 
 
 def test_a_watched_folder_runs_each_arriving_file_once(tmp_path: Path) -> None:
-    clock = _Clock()
+    clock = Clock()
     watch = FileWatch([str(tmp_path)], once=False, clock=clock)
     driver = Driver(_source(tmp_path, until_end=False, watch=watch))
 
@@ -209,6 +202,102 @@ def test_a_file_system_that_fails_for_a_while_is_waited_for(tmp_path: Path, monk
     driver.run()
     assert driver.values == expected
     assert waits.current() == {}
+
+
+# Idleness
+
+
+class _Watching(Driver):
+    """Lanes that watch ``given``, with a clock that moves a tenth of a second with every step."""
+
+    def __init__(self, given: Path, lanes: int = 1, states: dict[str, Any] | None = None) -> None:
+        self.clock = Clock()
+        watch = FileWatch([str(given)], once=False, clock=self.clock)
+        source = FileSource([str(given)], ample_credits(), never(), Waits(), lanes=lanes, watch=watch)
+        super().__init__(source, states, idle_timeout=5.0, clock=self.clock)
+
+    def wait(self, seconds: float) -> dict[str, list[float]]:
+        """Let some time pass; returns the idle times that were said in it."""
+        before = {name: len(times) for name, times in self.idle_times.items()}
+        until = self.clock.now + seconds
+        while self.clock.now < until:
+            self.clock.now += 0.1
+            self.step()
+        return {name: times[before[name] :] for name, times in self.idle_times.items()}
+
+
+def test_lanes_without_anything_to_read_idle(tmp_path: Path) -> None:
+    lanes = _Watching(tmp_path, lanes=4)
+    assert lanes.wait(4.5) == {lane: [] for lane in lanes.marks}
+    times = lanes.wait(3.5)
+    assert times == dict.fromkeys(lanes.marks, times["00"])
+    assert times["00"] == pytest.approx([5.0, 6.0, 7.0], abs=1.0)
+    expected = _write(tmp_path / "a.json", 0, 600)
+    reader = f"{lane_of(str(tmp_path / 'a.json'), 4):02d}"
+    times = lanes.wait(4.5)
+    assert lanes.values == expected
+    assert all((said[-1] < 3.0) if lane == reader else (said[-1] > 10.0) for lane, said in times.items())
+    assert lanes.wait(8.0)[reader][0] == pytest.approx(5.0, abs=1.0)
+    lanes.close()
+
+
+def test_a_lane_is_not_idle_while_one_of_its_files_grows(tmp_path: Path) -> None:
+    lane = _Watching(tmp_path)
+    for count in range(1, 30):
+        _write(tmp_path / "a.json", 0, count)
+        assert lane.wait(0.5) == {"00": []}
+    assert lane.values == []
+    assert lane.wait(9.0)["00"]
+    assert len(lane.values) == 29
+
+
+@pytest.mark.parametrize("given", ["folder", "pattern"])
+def test_a_file_system_that_does_not_answer_is_not_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    # The one thing here that no real part can be made to do: an I/O error of the file system.
+    real_scandir = os.scandir
+    (tmp_path / "sub").mkdir()
+    values = _write(tmp_path / "sub" / "a.json", 0, 3)
+    lane = _Watching(tmp_path if given == "folder" else tmp_path / "sub" / "*.json")
+
+    def failing(path: Any = ".") -> Any:
+        if str(path).endswith("sub"):
+            raise OSError(5, "Input/output error", str(path))
+        return real_scandir(path)
+
+    assert lane.wait(9.0)["00"]
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", failing)
+        assert lane.wait(600.0) == {"00": [0.0]}
+    assert lane.wait(4.5) == {"00": []}
+    assert lane.wait(3.0)["00"][0] == pytest.approx(5.0, abs=1.0)
+    assert lane.values == values
+    lane.close()
+
+
+def test_an_input_is_not_at_its_end_before_all_of_it_could_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_scandir, clock = os.scandir, Clock()
+    (tmp_path / "sub").mkdir()
+    first, later = _write(tmp_path / "a.json", 0, 3), _write(tmp_path / "sub" / "b.json", 3, 3)
+    driver = Driver(_source(tmp_path, lanes=1, watch=FileWatch([str(tmp_path)], once=True, clock=clock)))
+
+    def failing(path: Any = ".") -> Any:
+        if str(path).endswith("sub"):
+            raise OSError(116, "Stale file handle", str(path))
+        return real_scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", failing)
+        for _ in range(20):
+            clock.now += LOOK_SECONDS
+            driver.step()
+        assert (driver.values, driver.ended) == (first, set())
+    clock.now += LOOK_SECONDS
+    driver.run()
+    assert (driver.values, driver.ended) == (first + later, {"00"})
 
 
 @pytest.mark.parametrize("missing", ["none.json", "none/*.json"])

@@ -18,7 +18,7 @@ from connectors.generator import Burst, GeneratorSource, GeneratorSpec, PostGene
 from groundswell.errors import SettingsError
 from groundswell.records import RawBatch
 from operators.decode import Decoder
-from tests.connectors.partitions import Driver, ample_credits, never
+from tests.connectors.partitions import Clock, Driver, ample_credits, never
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -143,6 +143,22 @@ def test_the_rate_holds_back_what_is_not_due() -> None:
         sizes.append(len(driver.values))
         now[0] += 1.5
     assert sizes == [1, 16, 31, 46]
+
+
+def test_only_a_stream_that_has_made_all_of_its_posts_idles() -> None:
+    clock = Clock(_START.timestamp())
+    spec = GeneratorSpec(rate=0.1, count=5, start=_START)
+    driver = Driver(GeneratorSource(spec, ample_credits(), never(), clock=clock), idle_timeout=3.0, clock=clock)
+    times: list[float] = []
+    for _ in range(500):
+        driver.step()
+        times += [clock.now] * (len(driver.marks["00"]) - len(times))
+        clock.now += 0.1
+    # The fifth post is due after 40 seconds; four seconds pass between two posts and nobody calls that idle.
+    assert times[0] - _START.timestamp() == pytest.approx(43.1, abs=0.2)
+    assert len(driver.values) == 5
+    assert driver.idle_times["00"] == pytest.approx([3.0 + number for number in range(len(times))], abs=1.2)
+    assert all(1.0 <= after - before < 1.2 for before, after in pairwise(times))
 
 
 def test_a_paced_stream_is_the_stream() -> None:

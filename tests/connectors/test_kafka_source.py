@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,7 +25,7 @@ from groundswell import metrics
 from groundswell.errors import Draining, StopJob
 from groundswell.records import Origin
 from groundswell.waits import Waits
-from tests.connectors.partitions import Driver, ample_credits, never
+from tests.connectors.partitions import Clock, Driver, ample_credits, never
 from tests.stack.kafka import KafkaServer
 from tests.waiting import wait_until
 
@@ -429,6 +432,116 @@ def test_partitions_that_are_added_ask_for_a_restart(kafka: KafkaServer) -> None
 
     with pytest.raises(InputChanged, match="has 4 partitions now, 1 are read"):
         wait_until(refresh, 30, "the new partitions to be seen")
+
+
+# Idleness
+
+_IDLE_TIMEOUT = 30.0
+
+
+class _Idling(Driver):
+    """A source without an end whose clock moves a tenth of a second with every step."""
+
+    def __init__(self, kafka: KafkaServer, topic: str, **more: Any) -> None:
+        self.clock = Clock()
+        super().__init__(
+            _source(kafka, topic, until_end=False, clock=self.clock, **more),
+            idle_timeout=_IDLE_TIMEOUT,
+            clock=self.clock,
+        )
+
+    def step(self) -> None:
+        self.clock.now += 0.1
+        super().step()
+
+    def idles(self, since: float = 0.0) -> bool:
+        """Whether each partition has said that it idles; checks that none says more than passed since ``since``."""
+        last = [times[-1] if times else 0.0 for times in self.idle_times.values()]
+        assert all(idle == 0.0 or _IDLE_TIMEOUT <= idle <= self.clock.now - since for idle in last)
+        return all(last)
+
+
+def test_partitions_without_news_idle_and_a_record_wakes_one(kafka: KafkaServer) -> None:
+    topic = kafka.topic(partitions=2)
+    _produce(kafka, topic, _numbers(0, 10))
+    driver = _Idling(kafka, topic)
+    driver.run(lambda: len(driver.idle_times[f"{topic}/00001"]) == 5 and driver.idles(100.0))
+    times = driver.idle_times[f"{topic}/00001"]
+    assert all(after - before >= 1.0 for before, after in pairwise(times))
+    _produce(kafka, topic, _numbers(10, 11))
+    before = len(driver.idle_times[f"{topic}/00000"])
+    driver.run(lambda: len(driver.values) == 11)
+    awake = driver.clock.now
+    driver.run(lambda: driver.idle_times[f"{topic}/00000"][before:][-1:] > [0.0])
+    assert driver.idle_times[f"{topic}/00000"][-1] <= driver.clock.now - awake
+    driver.close()
+
+
+#  broker     up ................. down ............................ up .....................
+#  idle for   -   30  32  34  36   0 (taken back), and silence       -     -    30   32
+@pytest.mark.parametrize("outage", ["stopped", "silent"])
+def test_an_outage_is_no_idleness_however_long(kafka: KafkaServer, outage: str) -> None:
+    topic = kafka.topic(partitions=2)
+    _produce(kafka, topic, _numbers(0, 10))
+    waits = Waits()
+    driver = _Idling(kafka, topic, waits=waits)
+    driver.run(lambda: bool(driver.values) and driver.idles())
+    said = {name: len(times) for name, times in driver.idle_times.items()}
+    pid = kafka.pid
+    assert pid is not None
+    kafka.stop() if outage == "stopped" else os.kill(pid, signal.SIGSTOP)
+    try:
+        driver.run(lambda: "kafka" in waits.current())
+        driver.step()
+        for name, times in driver.idle_times.items():
+            # At most one answer was still under way.
+            assert times[said[name] :][-1] == 0.0
+            assert len(times) <= said[name] + 2
+        quiet = {name: list(times) for name, times in driver.idle_times.items()}
+        for _ in range(300):
+            driver.clock.now += 2.0
+            driver.step()
+        assert driver.idle_times == quiet
+    finally:
+        kafka.start() if outage == "stopped" else os.kill(pid, signal.SIGCONT)
+    back = driver.clock.now
+    driver.run(lambda: driver.idles(back), timeout=60)
+    driver.close()
+
+
+def test_what_cannot_be_read_for_want_of_credits_is_not_idle(kafka: KafkaServer) -> None:
+    topic = kafka.topic()
+    _produce(kafka, topic, _numbers(0, 3000))
+    budget = Credits(500, 10**9)
+    driver = _Idling(kafka, topic, credits=budget)
+    driver.run(lambda: budget.exhausted)
+    until = driver.clock.now + 3 * _IDLE_TIMEOUT
+    driver.run(lambda: driver.clock.now > until)
+    assert driver.idle_times == {f"{topic}/00000": []}
+    budget.release(10**6, 0)
+    driver.run(driver.idles)
+    assert len(driver.values) == 3000
+    driver.close()
+
+
+def test_an_open_transaction_may_bring_posts_and_is_not_idle(kafka: KafkaServer) -> None:
+    topic = kafka.topic()
+    _produce(kafka, topic, _numbers(0, 5))
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "transactional.id": f"tx-{topic}"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for value in _numbers(5, 10):
+        producer.produce(topic, value)
+    producer.flush(30)
+    driver = _Idling(kafka, topic)
+    driver.run(lambda: len(driver.values) == 5)
+    until = driver.clock.now + 3 * _IDLE_TIMEOUT
+    driver.run(lambda: driver.clock.now > until)
+    assert driver.idle_times == {f"{topic}/00000": []}
+    producer.abort_transaction(30)
+    driver.run(driver.idles)
+    assert len(driver.values) == 5
+    driver.close()
 
 
 # What others see

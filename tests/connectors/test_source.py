@@ -243,3 +243,5 @@ def test_the_engine_reads_several_sources_to_their_ends(tmp_path: Path, workers:
     read = sorted((batch.stream, offset) for batch in batches for offset in batch.offsets)
     files = [(str(tmp_path / f"{number}.jsonl"), offset) for number in range(6) for offset in range(700)]
     assert read == sorted([*files, *(("generator", ordinal) for ordinal in range(2000))])
+    assert {batch.part for batch in batches} == set(source.partition_keys())
+    assert sorted(batch.part for batch in batches if batch.mark == Mark(ended=True)) == sorted(source.partition_keys())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from groundswell.records import Batch, Envelope, Origin, RawBatch
+from groundswell.records import Batch, Envelope, Mark, Origin, RawBatch
 from operators.decode import Decoder
 from operators.isolate import Isolation, Span, decoded_span, span_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-BATCH = RawBatch("posts", 0, [7, 8, 9], [b"a", b"b", b"c"], replayed={1: Origin("posts", 2, 40)})
+BATCH = RawBatch("posts", 0, [7, 8, 9], [b"a", b"b", b"c"], replayed={1: Origin("posts", 2, 40)}, part="p")
 
 
 def split(isolation: Isolation) -> list[RawBatch | Batch]:
@@ -23,10 +23,16 @@ def test_a_batch_above_suspicion_passes_unchanged() -> None:
 def test_a_suspicious_batch_is_taken_apart_and_keeps_its_origins() -> None:
     parts = split(Isolation(suspects=(Span("posts", 0, 9, 20),)))
     assert parts == [
-        RawBatch("posts", 0, [7], [b"a"]),
-        RawBatch("posts", 0, [8], [b"b"], replayed={0: Origin("posts", 2, 40)}),
-        RawBatch("posts", 0, [9], [b"c"]),
+        RawBatch("posts", 0, [7], [b"a"], part="p"),
+        RawBatch("posts", 0, [8], [b"b"], replayed={0: Origin("posts", 2, 40)}, part="p"),
+        RawBatch("posts", 0, [9], [b"c"], part="p"),
     ]
+
+
+def test_a_mark_is_above_suspicion() -> None:
+    mark = RawBatch("kafka/posts/00000", 0, [], [], part="kafka/posts/00000", mark=Mark(ended=True))
+    everything = Span("posts", 0, 0, 10**9)
+    assert list(Isolation(suspects=(everything,), guilty=(everything,)).split(mark, lambda: NOW)) == [mark]
 
 
 def test_a_guilty_record_becomes_a_dead_letter_with_its_bytes_and_original_key() -> None:
@@ -34,7 +40,7 @@ def test_a_guilty_record_becomes_a_dead_letter_with_its_bytes_and_original_key()
     assert isinstance(first, RawBatch)
     assert isinstance(last, RawBatch)
     assert isinstance(guilty, Batch)
-    assert guilty.records == 1
+    assert (guilty.records, guilty.part) == (1, "p")
     [letter] = guilty.dead
     assert (letter.key, letter.cause, letter.value, letter.time) == ("posts/2/40", "crash", b"b", NOW)
 
