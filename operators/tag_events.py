@@ -209,28 +209,25 @@ class _Occurrences:
 
     def add(self, posts: list[Post], times: Floats, newest: Floats, segment: int) -> None:
         """The posts of one batch with their times and the newest time up to each."""
-        rows = []
-        for row, post in enumerate(posts):
+        originals = self._count_original
+        rows = [row for row, post in enumerate(posts) if post.hashtags or (originals and post.original_hashtags)]
+        tagged = [posts[row] for row in rows]
+        keys = [post_key(post.source, post.id) for post in tagged]
+        self.posts += tagged
+        self.keys += keys
+        for post in tagged:
             tags = post.hashtags
-            if post.original_hashtags and self._count_original:
+            if originals and post.original_hashtags:
                 tags = tuple(dict.fromkeys(tags + post.original_hashtags))
-            if not tags:
-                continue
-            rows.append(row)
-            self.posts.append(post)
             self.tags += tags
             self.lengths.append(len(tags))
-            key = post_key(post.source, post.id)
-            self.keys.append(key)
-            author = post.author
-            if author:
-                self.authors.append(crc32(f"{post.source}\x00{author}".encode("utf-8", "surrogatepass")))
-                self.without_author.append(False)
-            else:
-                self.authors.append(int.from_bytes(key[:4], "little"))
-                self.without_author.append(True)
-        taken = np.array(rows, dtype=np.int64)
+        self.authors += [
+            crc32(f"{post.source}\x00{post.author}".encode("utf-8", "surrogatepass")) if post.author else crc32(key)
+            for post, key in zip(tagged, keys, strict=True)
+        ]
+        self.without_author += [not post.author for post in tagged]
         before = np.concatenate(([_NOWHERE], newest[:-1])) if len(newest) else newest
+        taken = np.array(rows, dtype=np.int64)
         self._times.append(times[taken])
         self._before.append(before[taken])
         self._segments += [segment] * len(rows)

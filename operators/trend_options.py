@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil, gcd
 
 
@@ -53,7 +54,7 @@ class TrendOptions:
         if min(self.disorder, self.lateness, self.dedupe_horizon, self.top) < 0:
             raise ValueError("disorder, lateness, the horizon of duplicates and the top must not be negative")
 
-    @property
+    @cached_property
     def pane(self) -> int:
         """Seconds of event time that are counted together; windows and slides are whole numbers of panes.
 
@@ -62,20 +63,20 @@ class TrendOptions:
         """
         return gcd(self.window, self.slide)
 
-    @property
+    @cached_property
     def window_panes(self) -> int:
         return self.window // self.pane
 
-    @property
+    @cached_property
     def slide_panes(self) -> int:
         return self.slide // self.pane
 
-    @property
+    @cached_property
     def horizon_panes(self) -> int:
         """Panes before its own in which a post's earlier delivery is looked for."""
         return ceil(self.dedupe_horizon / self.pane)
 
-    @property
+    @cached_property
     def retained(self) -> int:
         """For how many seconds behind the watermark closed panes are needed, for corrections included."""
         return self.window + self.lateness + (self.horizon_panes + self.slide_panes) * self.pane
