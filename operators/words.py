@@ -12,7 +12,7 @@ LONGEST_WORD = 40
 _MARKS = "".join(chr(point) for point in range(0x300, 0xFE30) if category(chr(point)) in ("Mn", "Mc")) + "\u200c\u200d"
 _WITH_MARKS = rf"[\w{_MARKS}]"
 # Scripts without spaces whose characters mean something each: pairs of neighbours stand for words.
-_IDEOGRAPHS = re.compile("[\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+_IDEOGRAPHS = "\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 
 # Every branch begins with a plain character: the search skips to these at once.
 _NOISE = r"https?://\S+|www\.\S+|[@\#]{word}+|&\#?\w{{1,8}};"
@@ -21,7 +21,8 @@ _ANY_NOISE = re.compile(_NOISE.format(word=_WITH_MARKS))
 _LINK_WITHOUT_PROTOCOL = re.compile(r"\b[\w\-]{1,63}(?:\.[\w\-]{1,63}){1,4}/\S*")
 _LATIN_WORD = re.compile(r"[a-z0-9]\w*(?:'(?!s\b)[a-z]+)?", re.ASCII)
 _ANY_WORD = re.compile(rf"[^\W_]{_WITH_MARKS}*(?:'(?!s\b)[^\W\d_]+)?")
-_CUT_WORD = re.compile(r"\w+…")
+_CUT_WORD = re.compile(rf"(?<!\w)[^\W{_IDEOGRAPHS}]+…")
+_RUN_OF_IDEOGRAPHS = re.compile(f"[{_IDEOGRAPHS}]+")
 
 
 def words(text: str) -> set[str]:
@@ -42,7 +43,7 @@ def words(text: str) -> set[str]:
     if "/" in text:
         text = _LINK_WITHOUT_PROTOCOL.sub(" ", text)
     if not latin:
-        text = _IDEOGRAPHS.sub(_pairs, text)
+        text = _RUN_OF_IDEOGRAPHS.sub(_pairs, text)
     found = (_LATIN_WORD if latin else _ANY_WORD).findall(text)
     kept = {word for word in found if 1 < len(word) <= LONGEST_WORD and not word.isdigit()}
     kept.discard("rt")
