@@ -89,7 +89,7 @@ class SlidingCounts:
         self._seconds = options.pane
         self._size = options.window_panes
         self._slide = options.slide_panes
-        self._recent = 0 if options.detection is None else max(1, options.detection.recent // options.pane)
+        self._recent = options.recent_panes
         self._table = table
         self._watch = watch
         self._panes = KeptPanes(

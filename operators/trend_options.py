@@ -68,6 +68,12 @@ class TrendOptions:
         return self.window // self.pane
 
     @cached_property
+    def recent_panes(self) -> int:
+        """Panes of the recent past; it lies within the window."""
+        recent = 0 if self.detection is None else max(1, self.detection.recent // self.pane)
+        return min(recent, self.window_panes)
+
+    @cached_property
     def slide_panes(self) -> int:
         return self.slide // self.pane
 

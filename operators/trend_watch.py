@@ -69,7 +69,7 @@ class TrendWatch:
         self._table = table
         self._seconds = options.pane
         self._size = options.window_panes
-        self._recent = max(1, options.detection.recent // options.pane)
+        self._recent = options.recent_panes
         self._watched: dict[str, _Watched] = {}
         self._block = max(1.0, options.window / 6)
         self._evidence = EvidenceStore(options.detection.samples, options.detection.max_samples, self._block)
