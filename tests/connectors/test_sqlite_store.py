@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from connectors import sqlite_schema
 from connectors.document_query import Query
 from connectors.documents import open_document_store
 from connectors.sqlite_schema import open_database, path_of
 from connectors.sqlite_store import SqliteStore
+from connectors.sqlite_writer import apply
 from groundswell.errors import StopJob
 from groundswell.waits import Waits
 from tests.connectors.documents import Tally, envelope
+from tests.connectors.trends import trend_doc
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +42,21 @@ for start in range(first, last, 50):
     writer.add([envelope(number, f"river {number}", hashtags=("flood",)) for number in range(start, start + 50)])
     writer.flush()
     print(start + 50 - first, tally.total.created, flush=True)
+"""
+
+#: Puts one trend again and again, and says after each time which minute is durable.
+TREND_WRITER = """
+import sys
+from pathlib import Path
+from connectors.sqlite_store import SqliteStore
+from groundswell.waits import Waits
+from tests.connectors.trends import trend_doc
+
+store = SqliteStore(Path(sys.argv[1]), Waits())
+store.prepare()
+for minute in range(1_000_000):
+    store.put_trends([trend_doc(minute=minute)])
+    print(minute, flush=True)
 """
 
 
@@ -202,6 +220,56 @@ def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StopJob, match="cannot be"):
         SqliteStore(tmp_path / "file" / "documents.db", Waits()).prepare()
+
+
+def test_a_file_of_the_first_format_is_brought_up_to_date_with_all_that_is_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "documents.db"
+    old = sqlite3.connect(path)
+    old.executescript(sqlite_schema._FORMATS[0])
+    old.execute(f"PRAGMA application_id = {sqlite_schema.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    with old:
+        apply(old, [envelope(1, "the river rises", hashtags=("flood",))])
+    old.close()
+    # Several at once, as the processes of a job would.
+    stores = [SqliteStore(path, Waits()) for _ in range(4)]
+    threads = [threading.Thread(target=store.prepare) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [hit.document.id for hit in stores[0].search(Query(text="river #flood"))] == ["1"]
+    stores[1].put_trends([trend_doc()])
+    assert stores[2].trends() == [trend_doc()]
+    check(path)
+    for store in stores:
+        store.close()
+
+
+def test_a_file_of_a_later_format_is_left_alone_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "documents.db"
+    SqliteStore(path, Waits()).prepare()
+    with sqlite3.connect(path) as later:
+        later.execute("PRAGMA user_version = 99")
+    later.close()
+    with pytest.raises(StopJob, match="another version of groundswell \\(format 99, needed 2\\)"):
+        SqliteStore(path, Waits()).prepare()
+
+
+@pytest.mark.faults
+def test_kill_9_loses_no_trend_that_was_put(tmp_path: Path) -> None:
+    path = tmp_path / "documents.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", TREND_WRITER, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    durable = [int(process.stdout.readline()) for _ in range(30)][-1]
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    store = SqliteStore(path, Waits())
+    (trend,) = store.trends()
+    assert trend.count >= 100 + durable
+    store.close()
 
 
 def test_searching_before_the_first_run_makes_no_file(tmp_path: Path) -> None:
