@@ -282,7 +282,7 @@ class Detection(_Section, frozen=True):
     #: Burst score below which a trend comes to its end.
     stop_score: Annotated[float, Meta(gt=0)] = 2.0
     #: For how long the score must stay below it, in seconds.
-    hold: NotNegative = 60
+    hold: NotNegative = 300
     #: Fewest posts in the window.
     min_count: Positive = 15
     #: Fewest distinct authors in the window.

@@ -174,7 +174,11 @@ class TrendBoard:
             candidate.score >= options.start_score
             and candidate.count >= options.min_count
             and candidate.authors >= options.min_authors
-            and is_crowd(candidate.count, candidate.authors, options.ring)
+            # Where no post names its author there is nothing to tell a crowd from.
+            and (
+                candidate.unattributed >= candidate.authors
+                or is_crowd(candidate.count, candidate.authors, options.ring)
+            )
         )
 
     def _is_cut(self, new: Candidate, hot: dict[str, Candidate]) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil, gcd
 
+from groundswell.errors import StopJob
+
 
 @dataclass(frozen=True)
 class DetectionOptions:
@@ -16,7 +18,7 @@ class DetectionOptions:
     tolerated_growth: float = 2.0
     start_score: float = 8.0
     stop_score: float = 2.0
-    hold: int = 60
+    hold: int = 300
     min_count: int = 15
     min_authors: int = 8
     min_author_share: float = 0.1
@@ -86,3 +88,19 @@ class TrendOptions:
     def retained(self) -> int:
         """For how many seconds behind the watermark closed panes are needed, for corrections included."""
         return self.window + self.lateness + (self.horizon_panes + self.slide_panes) * self.pane
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """What kept panes depend on: window, slide and pane, and for how long panes are kept."""
+        return self.window, self.slide, self.pane, self.retained
+
+    def check(self, stored: tuple[int, int, int, int]) -> None:
+        """Raise :class:`~groundswell.errors.StopJob` when panes that were kept with another shape cannot go on."""
+        if stored[:3] != self.shape[:3] or stored[3] < self.retained:
+            raise StopJob(
+                f"the recovery store holds windows of {stored[0]} s every {stored[1]} s, kept for {stored[3]} s; with "
+                f"trends.window = {self.window}, trends.slide = {self.slide}, trends.lateness = {self.lateness} and "
+                f"trends.dedupe_horizon = {self.dedupe_horizon} their counts could not be right: go back to the former "
+                "settings, or name another job.recovery_dir and read from the start; what is stored already is not "
+                "stored twice"
+            )

@@ -16,7 +16,7 @@ import numpy as np
 
 from groundswell.trends import Candidate
 from operators.authors import distinct
-from operators.bursts import burst_scores, decayed
+from operators.bursts import decayed, trend_scores
 from operators.evidence import EvidenceStore
 from operators.kept_panes import KeptPane, KeptPanes
 from operators.panes import split_tags
@@ -128,12 +128,12 @@ class TrendWatch:
         if self._watched:
             known = [number for tag in self._watched if (number := table.get(tag)) is not None]
             tags = np.union1d(tags, np.array(known, dtype=np.int64))
-        stream_recent, stream_past = self._stream_at(end)
+        stream = self._stream_at(end)
         found: list[Candidate] = []
         if len(tags):
             recent = table.recent[tags]
-            past = table.window[tags] - recent + self._history(tags, end)
-            scores = burst_scores(recent, past, stream_recent, stream_past, detection.tolerated_growth)
+            history = self._history(tags, end)
+            scores = trend_scores(recent, table.window[tags], history, *stream, detection.tolerated_growth)
             bursting = scores >= detection.stop_score
             for number, score in zip(tags[bursting].tolist(), scores[bursting].tolist(), strict=True):
                 found.append(self._candidate(number, score, end, panes))
@@ -223,8 +223,8 @@ class TrendWatch:
         table = self._table
         return decayed(table.history[tags], end - table.history_at[tags], self._detection.half_life)
 
-    def _stream_at(self, end: int) -> tuple[float, float]:
-        """Posts of the stream in the recent past, and before it with what lies further back decayed."""
+    def _stream_at(self, end: int) -> tuple[float, float, float]:
+        """Posts of the stream in the recent past, in the window, and before it, decayed."""
         position = end // self._seconds
         first = position - self._size
         folded = first if self._stream_folded is None else self._stream_folded
@@ -232,13 +232,13 @@ class TrendWatch:
         elapsed = (first - folded) * self._seconds
         self._stream_history = self._stream_history * 2.0 ** (-elapsed / self._detection.half_life) + gone
         self._stream_folded = first
-        recent = past = 0
+        recent = window = 0
         for pane, posts in self._stream.items():
-            if position - self._recent <= pane < position:
-                recent += posts
-            elif pane < position:
-                past += posts
-        return float(recent), past + self._stream_history
+            if pane < position:
+                window += posts
+                if position - self._recent <= pane:
+                    recent += posts
+        return float(recent), float(window), self._stream_history
 
     def _sweep(self, end: int) -> None:
         """Forget histories that have faded, and the tags of which nothing else is left."""
