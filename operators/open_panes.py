@@ -94,10 +94,14 @@ class OpenPanesState(NamedTuple):
     watermark: tuple[dict[str, float], float]
     closed: int | None
     numbers: dict[int, int]
+    shape: tuple[int, int, int, int]
 
 
 class OpenPanes:
-    """One shard's open panes. ``parts`` are all partitions that the job reads."""
+    """One shard's open panes. ``parts`` are all partitions that the job reads.
+
+    Raises :class:`~groundswell.errors.StopJob` for a state that was kept with windows that are not these.
+    """
 
     def __init__(self, options: TrendOptions, parts: Iterable[str], resume: OpenPanesState | None = None) -> None:
         self._options = options
@@ -113,6 +117,7 @@ class OpenPanes:
         self._kept_from: int | None = None
         watermark = None
         if resume is not None:
+            options.check(resume.shape)
             self._panes = {pane: _Pane.restored(*stored) for pane, stored in resume.panes.items()}
             self._stream = dict(resume.stream)
             self._closed = resume.closed
@@ -130,6 +135,7 @@ class OpenPanes:
             self.watermarks.state(),
             self._closed,
             dict(self._numbers),
+            self._options.shape,
         )
 
     def take(self, events: Sequence[TagEvents]) -> list[Chunk | Drop | Progress]:

@@ -23,6 +23,7 @@ import bytewax.operators as op
 import numpy as np
 from bytewax.operators import KeyedStream, StatefulBatchLogic
 
+from groundswell import metrics
 from groundswell.trends import Candidate
 from operators.kept_panes import KeptPane, KeptPanes
 from operators.open_panes import Progress
@@ -96,6 +97,7 @@ class SlidingCounts:
             table, options.horizon_panes, options.max_live_tags, options.max_live_tags // self._size
         )
         self._top = TopTags(table, options.top)
+        self._live = 0
         #: The end of the window that the totals stand for, in panes, and the furthest that it has been.
         self._position: int | None = None
         self._furthest: int | None = None
@@ -166,6 +168,8 @@ class SlidingCounts:
                 self._back_to(target)
             windows = self._forward(target)
         self._forget(progress)
+        metrics.LIVE_TAGS.inc(len(self._table) - self._live)
+        self._live = len(self._table)
         background = watch.take_background() if watch is not None else ()
         reached = END if progress.flushed else None if target is None else target * self._seconds
         if not windows and not background and reached == self._reported:
