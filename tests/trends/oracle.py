@@ -157,10 +157,12 @@ class Clock:
         self._move()
 
     def marked(self, part: str, mark: Mark) -> None:
-        """A partition said that it has nothing, for now or for good."""
+        """A partition said that it has nothing, for now or for good; no time at all takes that back."""
+        self._idle.pop(part, None)
+        self._ended.discard(part)
         if mark.ended:
             self._ended.add(part)
-        else:
+        elif mark.idle_for:
             self._idle[part] = mark.idle_for
         self._move()
 

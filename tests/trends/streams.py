@@ -128,7 +128,8 @@ def arrivals(draw: st.DrawFn, parts: Sequence[str]) -> list[Arrival]:
     for _ in range(draw(st.integers(1, 40))):
         part = draw(st.sampled_from(parts))
         if draw(st.integers(0, 5)) == 0:
-            idle[part] += draw(st.sampled_from([1.0, 12.5, 60.0]))
+            passed = draw(st.sampled_from([1.0, 12.5, 60.0, None]))
+            idle[part] = 0.0 if passed is None else idle[part] + passed
             found.append(Arrival(part, mark=Mark(idle_for=idle[part])))
             continue
         idle[part] = 0.0
