@@ -39,7 +39,7 @@ CLUSTER_ADVICE: Final = (
 
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 #: What servers say of users who may not; from a script, in the middle of other words.
-_NO_ACCESS = re.compile(r"^(NOAUTH|WRONGPASS|NOPERM)|ACL failure in script")
+_NO_ACCESS = re.compile(r"^(NOAUTH|WRONGPASS|NOPERM)|ACL failure in script|[Tt]he user executing the script can't")
 
 
 class Tls(NamedTuple):

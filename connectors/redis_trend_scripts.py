@@ -38,7 +38,7 @@ end
 #:
 #: KEYS: fence, ages, active, hashtags, ends of windows, the window, its fence.
 #: ARGV: generation, end, revision, size, error, time to live in seconds, then count, tag, count, tag ...
-#: Returns ends of windows that are too old to be kept.
+#: Returns the end of a window that is too old to be kept, if there is one.
 WINDOW: Final = (
     _TAKE_OVER
     + """
@@ -70,7 +70,7 @@ if is_after(tonumber(stop), tonumber(revision), newest, newest_revision) then
   redis.call('HSET', KEYS[1], 'newest', table.concat({stop, revision, ARGV[4], ARGV[5]}, ' '))
   newest = tonumber(stop)
 end
-return redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', newest - tonumber(ttl)), 'LIMIT', 0, 500)
+return redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', string.format('%.0f', newest - tonumber(ttl)), 'LIMIT', 0, 1)
 """
 )
 

@@ -157,7 +157,9 @@ class RedisTrendStore:
     def _send(self, calls: Sequence[_Call]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
         for call in calls:
-            pipeline.evalsha(_sha(call.script), len(call.keys), *call.keys, *call.arguments)
+            # A cluster's pipeline has no evalsha, since keys may lie on several nodes; these do not.
+            parts = ("EVALSHA", _sha(call.script), len(call.keys), *call.keys, *call.arguments)
+            pipeline.execute_command(*parts)  # type: ignore[no-untyped-call]
         return pipeline.execute()
 
     def _window_call(self, window: Window) -> _Call:
