@@ -15,6 +15,7 @@ from rich.table import Table
 
 from cli.options import load
 from cli.printing import printable
+from cli.spans import span
 from connectors.presence import ProcessReport, read_presence
 from dataflows import assembly
 from groundswell.errors import StopJob, Unavailable
@@ -97,23 +98,11 @@ def _row(report: ProcessReport, now: datetime) -> list[str]:
         escape(printable(report.host)),
         str(report.pid),
         report.state,
-        _span((now - report.started).total_seconds()),
-        _span((now - report.seen).total_seconds()),
+        span((now - report.started).total_seconds()),
+        span((now - report.seen).total_seconds()),
         f"{report.rate:,.0f}",
         f"{report.totals.documents:,}",
         f"{sum(report.totals.dead.values()):,}",
         f"{report.lag:,}",
         escape(printable(waits)),
     ]
-
-
-def _span(seconds: float) -> str:
-    """A duration in its two largest units.
-
-    >>> _span(59.4), _span(3700), _span(190000)
-    ('59s', '1h 1m', '2d 4h')
-    """
-    whole = max(0, int(seconds))
-    parts = [(whole // 86_400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
-    first = next((index for index, (count, _) in enumerate(parts) if count), 3)
-    return " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,3 +28,16 @@ def test_a_file_that_was_not_finished_does_not_appear(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="no more"):
         write_to_file(failing(), tmp_path / "posts.jsonl")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_plain_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert write_to_file([b"one", b"two"], pipe) == 2
+        assert os.read(reader, 100) == b"one\ntwo\n"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
