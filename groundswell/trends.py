@@ -50,8 +50,8 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     """What was collected about a tag that may trend.
 
     ``forms`` are its spellings without the sign (``Boston``), ``cotags`` the other tags of
-    its posts, each with the posts that have them; ``samples`` are a uniform sample of its
-    posts, reposts left out.
+    its posts, each with the sample posts that have them; ``samples`` are a uniform sample
+    of its posts, reposts left out.
     """
 
     forms: dict[str, int] = {}

@@ -22,6 +22,9 @@ SMALLEST_SHARE = 0.03
 PRIOR_WORDS = 500.0
 #: A word is distinctive from this z-score on: the two-sided five per cent level.
 LEAST_SCORE = 1.96
+#: How many times as frequent as in the stream a distinctive word is at least: the stream has its share of copies, so
+#: that the words of any language are a little more frequent elsewhere.
+LEAST_RATIO = 1.5
 
 
 class _State(msgspec.Struct, array_like=True, gc=False):
@@ -40,7 +43,7 @@ class Background:
     When more than ``max_words`` words are known, the rarest are forgotten, all of the same
     count together, until at most three quarters of that are left; a forgotten word starts
     at zero again. After every ``half_life`` texts all counts are halved, so that the
-    background follows the stream.
+    background follows the stream. Reposts are best left out, as they are from samples.
     """
 
     def __init__(self, max_words: int = 50_000, half_life: int = 1_000_000) -> None:
@@ -126,9 +129,11 @@ def distinctive_words(
     Hashtags are no words, so neither the tag nor its pieces appear, save where people write
     them as plain words too.
 
-    No list of stop words is needed, for the stream has them as often. The less of the stream is
-    known, the wider the doubt about what is common in it and the fewer words score: with
-    an empty background, or one that is nothing but the samples, none do.
+    No list of stop words is needed, for the stream has them as often; but posts in a language
+    that is rare in the stream stand out by the common words of their language too. The less
+    of the stream is known, the wider the doubt about what is common in it and the fewer words
+    score: with an empty background, or one that is nothing but the samples, none do. Nor do
+    words of a topic that fills the stream.
     """
     texts = distinct([words(sample.text) for sample in samples])
     counts = Counter(word for text in texts for word in text)
@@ -138,8 +143,9 @@ def distinctive_words(
         return ()
     scored = []
     for word, count in counts.items():
-        if count >= least:
-            score = _score(count, here, background.count(word), there)
+        known = background.count(word)
+        if count >= least and count * there >= LEAST_RATIO * known * here:
+            score = _score(count, here, known, there)
             if score >= LEAST_SCORE:
                 scored.append((word, score))
     scored.sort(key=lambda item: (-item[1], item[0]))

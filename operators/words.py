@@ -19,14 +19,15 @@ _NOISE = r"https?://\S+|www\.\S+|[@\#]{word}+|&\#?\w{{1,8}};"
 _LATIN_NOISE = re.compile(_NOISE.format(word=r"\w"), re.ASCII)
 _ANY_NOISE = re.compile(_NOISE.format(word=_WITH_MARKS))
 _LINK_WITHOUT_PROTOCOL = re.compile(r"\b[\w\-]{1,63}(?:\.[\w\-]{1,63}){1,4}/\S*")
-_LATIN_WORD = re.compile(r"[a-z0-9]\w*(?:'(?!s\b)[a-z]+)?", re.ASCII)
-_ANY_WORD = re.compile(rf"[^\W_]{_WITH_MARKS}*(?:'(?!s\b)[^\W\d_]+)?")
+_LATIN_WORD = re.compile(r"\w+(?:'(?!s\b)[a-z]+)?", re.ASCII)
+_ANY_WORD = re.compile(rf"\w{_WITH_MARKS}*(?:'(?!s\b)[^\W\d_]+)?")
 _CUT_WORD = re.compile(rf"(?<!\w)[^\W{_IDEOGRAPHS}]+…")
 _RUN_OF_IDEOGRAPHS = re.compile(f"[{_IDEOGRAPHS}]+")
 
 
 def words(text: str) -> set[str]:
-    """The distinct words of a text: NFKC, case folded, at least two characters, not digits alone.
+    """The distinct words of a text: NFKC, case folded, at least two characters,
+    the first of them a letter.
 
     A possessive ``'s`` and a word that an ellipsis cuts off are dropped. Runs of Chinese or
     Japanese become their pairs of neighbours; Thai, Lao, Khmer and Burmese are split at
@@ -39,13 +40,13 @@ def words(text: str) -> set[str]:
     """
     text = text.lower() if text.isascii() else _folded(text)
     latin = text.isascii()
-    text = (_LATIN_NOISE if latin else _ANY_NOISE).sub(" ", text)
+    text = (_LATIN_NOISE if latin else _ANY_NOISE).sub(" ", text).replace("_", " ")
     if "/" in text:
         text = _LINK_WITHOUT_PROTOCOL.sub(" ", text)
     if not latin:
         text = _RUN_OF_IDEOGRAPHS.sub(_pairs, text)
     found = (_LATIN_WORD if latin else _ANY_WORD).findall(text)
-    kept = {word for word in found if 1 < len(word) <= LONGEST_WORD and not word.isdigit()}
+    kept = {word for word in found if 1 < len(word) <= LONGEST_WORD and word[0].isalpha()}
     kept.discard("rt")
     return kept
 

@@ -212,7 +212,7 @@ def test_rank_untagged_tweets_of_real_disasters() -> None:
     if folder is None:
         pytest.skip("the shared data is not there")
     events = [_tweets(path) for path in sorted(folder.glob("*.csv.gz"))]
-    background = _background([tweet.text for event in events for tweet in event])
+    background = _background([at.text for event in events for at in event if not at.text.startswith("RT @")])
     precisions: dict[str, float] = {}
     for event in events:
         contents = [words(tweet.text) for tweet in event]
@@ -230,5 +230,5 @@ def test_rank_untagged_tweets_of_real_disasters() -> None:
             )
             precisions[tag] = _average_precision([on_topic for *_, on_topic in ranked])
     assert len(precisions) == 20
-    assert mean(precisions.values()) > 0.88
+    assert mean(precisions.values()) > 0.9
     assert min(precisions.values()) > 0.6

@@ -16,7 +16,7 @@ from operators.words import LONGEST_WORD, words
         ("＃雨 and ＠ann", {"and"}),
         ("rain &amp; wind &#39; hail", {"rain", "wind", "hail"}),
         ("it's the city's, don’t", {"it", "the", "city", "don't"}),
-        ("4th of July 2013, 1,000 men, a b c", {"4th", "of", "july", "men"}),
+        ("4th of July 2013, 1,000 men, a b c, x2_yz", {"of", "july", "men", "x2", "yz"}),
         ("they wait… for rai…", {"they", "for"}),
         ("Straße ΣΊΣΥΦΟΣ Ελλάς", {"strasse", "σίσυφοσ", "ελλάσ"}),
         ("नमस्ते दुनिया, வணக்கம்", {"नमस्ते", "दुनिया", "வணக்கம்"}),
