@@ -1,4 +1,4 @@
-"""The real streams of the shared data as posts, one stream a file, in order of time.
+"""The real streams of the shared data as posts, one stream a file.
 
 Rows without a time that can be read are left out; everything else stays as it is: repeated
 ids, repeated texts, ties in time. Where a spreadsheet has ruined the ids, rows are numbered.
@@ -62,8 +62,8 @@ def names(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*.gz"))
 
 
-def load(root: Path, name: str) -> list[Post]:
-    """One stream. Raises ``KeyError`` for a file that nothing is known of."""
+def load(root: Path, name: str, *, in_order: bool = True) -> list[Post]:
+    """One stream, in order of time or as its file has it. Raises ``KeyError`` for a file that nothing is known of."""
     path = root / name
     if name.startswith("crisislex_t26"):
         posts: Iterable[Post] = _crisislex_t26(path)
@@ -76,7 +76,7 @@ def load(root: Path, name: str) -> list[Post]:
         if not found:
             raise KeyError(name)
         posts = _csv(_decoded(gzip.decompress(path.read_bytes())), found[0])
-    return sorted(posts, key=lambda post: post.created_at)
+    return sorted(posts, key=lambda post: post.created_at) if in_order else list(posts)
 
 
 def _decoded(data: bytes) -> str:
