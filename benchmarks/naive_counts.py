@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.burst_streams import Tweet
-from groundswell.trends import Candidate
-from operators.bursts import burst_scores
+from groundswell.trends import Candidate, TrendEvent
+from operators.bursts import trend_scores
+from operators.trend_board import TrendBoard
 from operators.trend_options import TrendOptions
 
 Floats = npt.NDArray[np.float64]
@@ -20,10 +21,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class Spans(NamedTuple):
-    """Sums at some window ends: the recent past, and everything before it, decayed behind the window."""
+    """Sums at some window ends: the recent past, the window with it, and what lies behind, decayed."""
 
     recent: Floats
-    past: Floats
+    window: Floats
+    history: Floats
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Series:
         newest = np.concatenate(([0], self.panes))[left]
         decay = np.exp2(-(window - 1 - newest) * options.pane / detection.half_life)
         history = np.where(left > 0, behind[left] * decay, 0.0)
-        return Spans(self.between(recent, ends), self.between(window, recent) + history)
+        return Spans(self.between(recent, ends), self.between(window, ends), history)
 
 
 @dataclass
@@ -95,23 +97,21 @@ def _series(panes: Sequence[int], weights: Sequence[int]) -> Series:
     return Series(np.array(panes, np.int64), np.array(weights, np.float64))
 
 
-def candidates(tweets: Sequence[Tweet], options: TrendOptions) -> Iterator[tuple[int, list[Candidate]]]:
+def candidates(
+    tags: Mapping[str, TagSeries], stream: Series, options: TrendOptions
+) -> Iterator[tuple[int, list[Candidate]]]:
     """Each window end (Unix time) with a tag whose burst score reaches the stop score, and those tags."""
     detection = options.detection
     assert detection is not None
-    tags, stream = count(tweets, options.pane)
     recent_panes, slide = detection.recent // options.pane, options.slide_panes
     found: defaultdict[int, list[Candidate]] = defaultdict(list)
     for tag, series in tags.items():
+        if series.posts.weights.sum() < detection.min_count:
+            continue
         ends = series.voices.panes[:, None] + np.arange(1, recent_panes + 1)
         ends = np.unique(ends[ends % slide == 0])
         own, whole = series.voices.spans(ends, options), stream.spans(ends, options)
-        scores = np.array(
-            [
-                burst_scores(own.recent[i : i + 1], own.past[i : i + 1], *sums, detection.tolerated_growth)[0]
-                for i, sums in enumerate(zip(whole.recent.tolist(), whole.past.tolist(), strict=True))
-            ]
-        )
+        scores = trend_scores(*own, *whole, detection.tolerated_growth)
         hot = np.flatnonzero(scores >= detection.stop_score)
         posts = series.posts.between(ends - options.window_panes, ends)
         for i in hot.tolist():
@@ -120,3 +120,15 @@ def candidates(tweets: Sequence[Tweet], options: TrendOptions) -> Iterator[tuple
             without = sum(isinstance(author, int) for author in authors)
             found[end * options.pane].append(Candidate(tag, float(scores[i]), int(posts[i]), len(authors), without))
     yield from sorted(found.items())
+
+
+def decisions(tags: Mapping[str, TagSeries], stream: Series, options: TrendOptions) -> list[TrendEvent]:
+    """What begins, changes and ends in these series, up to when nothing of them is left."""
+    assert options.detection is not None
+    board = TrendBoard(0, options.slide, options.detection)
+    events: list[TrendEvent] = []
+    end = 0
+    for end, found in candidates(tags, stream, options):
+        events += board.decide(end, found, lambda _: ())
+    silence = options.window + options.detection.hold + options.slide
+    return events + board.decide(end + silence // options.slide * options.slide, [], lambda _: ())

@@ -18,16 +18,16 @@ def trend_scores(
     recent: Counts,
     window: Counts,
     history: Counts,
-    stream_recent: float,
-    stream_window: float,
-    stream_history: float,
+    stream_recent: Counts | float,
+    stream_window: Counts | float,
+    stream_history: Counts | float,
     tolerated_growth: float,
 ) -> Counts:
     """The burst score of each tag at two time scales, the higher of both (f8[n] → f8[n]).
 
     ``recent`` are the tag's author-panes of the recent span, ``window`` those of the whole window
     (the recent ones included) and ``history`` what left the window, decayed (:func:`decayed`);
-    ``stream_*`` are all posts of the stream in the same spans.
+    ``stream_*`` are all posts of the stream in the same spans (numbers, or one for each tag).
 
     The fast score compares the recent span with everything before it, the slow one the window with
     the history: it finds what grows over half an hour by few posts each minute. A tag that is no
@@ -41,15 +41,17 @@ def trend_scores(
         stream_window - stream_recent + stream_history,
         tolerated_growth,
     )
-    if stream_recent <= 0.0:
-        return fast
     slow = burst_scores(window, history, stream_window, stream_history, tolerated_growth)
-    going_on = np.minimum(recent * stream_window / (np.maximum(window, 1.0) * stream_recent), 1.0)
+    going_on = np.minimum(recent * stream_window / np.maximum(window * stream_recent, 1.0), 1.0)
     return np.maximum(fast, slow * going_on)
 
 
 def burst_scores(
-    recent: Counts, past: Counts, stream_recent: float, stream_past: float, tolerated_growth: float
+    recent: Counts,
+    past: Counts,
+    stream_recent: Counts | float,
+    stream_past: Counts | float,
+    tolerated_growth: float,
 ) -> Counts:
     """Minus the decimal logarithm of how likely such counts are without a burst, for each tag (f8[n] → f8[n]).
 
@@ -73,13 +75,11 @@ def burst_scores(
     """
     total = recent + past
     expected = tolerated_growth * stream_recent
-    if expected <= 0.0 or stream_past <= 0.0:
-        return np.zeros_like(total)
-    share = expected / (expected + stream_past)
     with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(np.minimum(expected, stream_past) > 0.0, expected / (expected + stream_past), 1.0)
         seen = np.where(recent > 0.0, recent * np.log(recent / (total * share)), 0.0)
         unseen = np.where(past > 0.0, past * np.log(past / (total * (1.0 - share))), 0.0)
-    return np.where(recent > total * share, np.maximum(seen + unseen, 0.0) / _LN_10, 0.0)
+        return np.where(recent > total * share, np.maximum(seen + unseen, 0.0) / _LN_10, 0.0)
 
 
 def decayed(value: Counts, seconds: Counts | float, half_life: float) -> Counts:
