@@ -25,6 +25,8 @@ GROWN = 1.5
 CUT_SHARE = 0.2
 #: The shortest beginning that is taken for a cut tag.
 _SHORTEST_CUT = 4
+#: A habit of less than this is forgotten.
+_LEAST_HABIT = 0.1
 #: Most companions of a tag that a trend names.
 _COTAGS = 10
 _STATE = 1
@@ -41,11 +43,19 @@ class _Active(msgspec.Struct):
     """The first window end since which the score has been low."""
 
 
+class _Habit(msgspec.Struct, frozen=True):
+    """How often a tag has begun to trend up to ``end``, each time decayed by its age."""
+
+    times: float
+    end: int
+
+
 class _State(msgspec.Struct):
     version: int
     end: int | None
     active: list[_Active]
     displaced: list[str]
+    habits: dict[str, _Habit]
 
 
 class TrendBoard:
@@ -63,6 +73,7 @@ class TrendBoard:
         # Tags that had to leave for stronger ones and have not cooled since: they
         # wait for a free place, so that no two tags push each other out in turns.
         self._displaced: set[str] = set()
+        self._habits: dict[str, _Habit] = {}
 
     @property
     def active(self) -> tuple[Trend, ...]:
@@ -74,7 +85,9 @@ class TrendBoard:
 
         - **ended**: the score stayed below the stop score, or the share of distinct authors below
           the least, for ``hold`` seconds; also in a gap before ``end``, at the moment it happened.
-        - **began**: the start score and the support are reached. When ``max_active`` trends
+        - **began**: the start score and the support are reached; a tag that has trended before needs
+          as much again for each time, less as time goes by (a half after ``half_life`` seconds), so
+          that what comes every hour soon is no news. When ``max_active`` trends
           are active, the weakest of them ends for a stronger one, which must not itself
           have been displaced while its score stayed up.
         - **changed**: the count is half as much again as what was told last, or what was told
@@ -100,7 +113,8 @@ class TrendBoard:
     def state(self) -> bytes:
         """Everything that the next decision depends on."""
         active = [self._active[tag] for tag in sorted(self._active)]
-        return msgspec.msgpack.encode(_State(_STATE, self._end, active, sorted(self._displaced)))
+        habits = {tag: self._habits[tag] for tag in sorted(self._habits)}
+        return msgspec.msgpack.encode(_State(_STATE, self._end, active, sorted(self._displaced), habits))
 
     def restore(self, state: bytes) -> None:
         """Go on where :meth:`state` was taken; raises ``ValueError`` for what this version does not know."""
@@ -113,6 +127,7 @@ class TrendBoard:
         self._end = restored.end
         self._active = {active.trend.tag: active for active in restored.active}
         self._displaced = set(restored.displaced)
+        self._habits = restored.habits
 
     def _holds(self, candidate: Candidate) -> bool:
         options = self._options
@@ -153,7 +168,7 @@ class TrendBoard:
         begun: set[str] = set()
         strength = {tag: hot[tag].score if tag in hot else 0.0 for tag in self._active}
         for new in sorted(hot.values(), key=lambda candidate: (-candidate.score, candidate.tag)):
-            if new.tag in self._active or not self._may_begin(new) or self._is_cut(new, hot):
+            if new.tag in self._active or not self._may_begin(new, end) or self._is_cut(new, hot):
                 continue
             if len(self._active) >= self._options.max_active:
                 weakest = min(strength, key=lambda tag: (strength[tag], tag))
@@ -168,10 +183,10 @@ class TrendBoard:
         self._displaced &= hot.keys()
         return events, begun
 
-    def _may_begin(self, candidate: Candidate) -> bool:
+    def _may_begin(self, candidate: Candidate, end: int) -> bool:
         options = self._options
         return (
-            candidate.score >= options.start_score
+            candidate.score >= options.start_score * (1.0 + self._habit(candidate.tag, end))
             and candidate.count >= options.min_count
             and candidate.authors >= options.min_authors
             # Where no post names its author there is nothing to tell a crowd from.
@@ -180,6 +195,10 @@ class TrendBoard:
                 or is_crowd(candidate.count, candidate.authors, options.ring)
             )
         )
+
+    def _habit(self, tag: str, end: int) -> float:
+        habit = self._habits.get(tag)
+        return 0.0 if habit is None else habit.times * 2.0 ** ((habit.end - end) / self._options.half_life)
 
     def _is_cut(self, new: Candidate, hot: dict[str, Candidate]) -> bool:
         """Whether the tag is a trending one whose end was cut off (``bosto`` of ``boston``)."""
@@ -202,6 +221,9 @@ class TrendBoard:
             peak=new.count,
             authors=new.authors,
         )
+        self._habits[new.tag] = _Habit(self._habit(new.tag, end) + 1.0, end)
+        for tag in [tag for tag in self._habits if self._habit(tag, end) < _LEAST_HABIT]:
+            del self._habits[tag]
         active = self._active[new.tag] = _Active(trend, end, new.count, new.authors)
         return self._tell("began", end, active, _described(trend, new, describe))
 

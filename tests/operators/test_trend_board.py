@@ -1,7 +1,7 @@
 """Which tags trend: hysteresis, support, the cap, gaps, and what is said about it.
 
 In the time-lines a column is one window end (10 s), the row is a tag: the letter says its score
-(H: above the start score, m: between stop and start, a dot: below the stop score), the line
+(h and H: above the start score, m: between stop and start, a dot: below the stop score), the line
 below what was said: B began, C changed, E ended.
 """
 
@@ -20,7 +20,7 @@ from operators.trend_options import DetectionOptions
 
 SLIDE = 10
 START = 1_000
-_SCORES = {"H": 10.0, "m": 4.0}
+_SCORES = {"H": 30.0, "h": 10.0, "m": 4.0}
 _KINDS = {"began": "B", "changed": "C", "ended": "E"}
 
 
@@ -96,6 +96,14 @@ def test_a_tag_that_stays_high_ends_when_its_score_has_gone_and_may_begin_anew()
     )  # fmt: skip
 
 
+def test_a_tag_that_has_trended_needs_as_much_again() -> None:
+    """half_life = 50 s; a score of 10 begins a trend when less than a quarter of those before is left."""
+    assert (
+        shown("h.h.H.h.h.......h.h.", board(hold=0, half_life=50))
+        == "BE..BE............BE"
+    )  # fmt: skip
+
+
 def test_a_silence_ends_trends_by_its_length() -> None:
     """
     end     1000  1010  1020 ... 1040  ...  1100
@@ -106,7 +114,7 @@ def test_a_silence_ends_trends_by_its_length() -> None:
     the = board()
     decide(the, 1_000, candidate("a", 10.0))
     decide(the, 1_010, candidate("a", 10.0))
-    ended, began = decide(the, 1_100, candidate("a", 10.0))
+    ended, began = decide(the, 1_100, candidate("a", 30.0))
     assert (ended.event, ended.at.timestamp(), began.event, began.at.timestamp()) == ("ended", 1_050, "began", 1_100)
     assert ended.trend.until == ended.at
     assert ended.trend.id != began.trend.id
@@ -191,7 +199,7 @@ def test_a_displaced_tag_takes_a_place_that_becomes_free() -> None:
     the = board(max_active=1, hold=0)
     decide(the, 1_000, candidate("a", 10.0))
     decide(the, 1_010, candidate("a", 10.0), candidate("b", 12.0))
-    events = decide(the, 1_020, candidate("a", 10.0))
+    events = decide(the, 1_020, candidate("a", 20.0))
     assert [(event.event, event.trend.tag) for event in events] == [("ended", "b"), ("began", "a")]
 
 
