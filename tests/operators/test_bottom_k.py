@@ -97,7 +97,8 @@ def test_a_sample_that_is_cut_anew_is_all_posts_up_to_some_key(
     before: list[HeldPost], after: list[HeldPost], k: int, new_k: int, scale: float, first_block: int
 ) -> None:
     sample = _taken(before, k).recut(new_k, scale)
-    moved = [HeldPost(int(post.block * scale), post.key, "s", post.id, post.text, ()) for post in before]
+    newest = _smallest(before, len(before))
+    moved = [HeldPost(int(post.block * scale), post.key, "s", post.id, post.text, ()) for post in newest]
     for post in after:
         if sample.wants(post.block, post.key):
             sample.take(post)
