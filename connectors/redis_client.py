@@ -23,7 +23,7 @@ from redis.exceptions import (
     ResponseError,
 )
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import MasterNotFoundError, Sentinel
 
 from connectors.document_store import Answer
 from connectors.redis_address import parse_address
@@ -38,6 +38,8 @@ CLUSTER_ADVICE: Final = (
 )
 
 _TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+#: What became of asking each sentinel, in the client's report.
+_SENTINEL_REASON = re.compile(r">\)>\)> - (.*?)(?=, <redis\.|$)")
 #: What servers say of users who may not; from a script, in the middle of other words.
 _NO_ACCESS = re.compile(r"^(NOAUTH|WRONGPASS|NOPERM)|ACL failure in script|[Tt]he user executing the script can't")
 
@@ -81,7 +83,7 @@ def connect(
         "decode_responses": True,
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries),
+        "retry": _retry(retries),
         "health_check_interval": 30,
         "client_name": "groundswell",
         **_credentials(username or (address.username if address else ""), password),
@@ -98,10 +100,15 @@ def connect(
         return cast("redis.Redis", _ClusterClient(address.hosts, options))
     shared = ("socket_timeout", "socket_connect_timeout", "ssl", *_TLS_OPTIONS)
     of_sentinels: dict[str, Any] = {name: options[name] for name in shared if name in options}
+    of_sentinels["retry"] = _retry(retries)
     of_sentinels |= _credentials(sentinel_username, sentinel_password)
     sentinels = Sentinel(address.hosts, sentinel_kwargs=of_sentinels)  # type: ignore[no-untyped-call]
     master = sentinels.master_for(address.service, db=address.database, **options)  # type: ignore[no-untyped-call]
     return cast("redis.Redis", master)
+
+
+def _retry(retries: int) -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=0.5), retries)
 
 
 def _credentials(username: str, password: str) -> dict[str, str]:
@@ -157,6 +164,8 @@ def translated() -> Iterator[None]:
 
 def _meaning(error: BaseException) -> Unavailable | StopJob:
     text = str(error)
+    if isinstance(error, MasterNotFoundError):
+        return _without_master(text)
     refused = isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError)
     if refused or (isinstance(error, ResponseError) and _NO_ACCESS.search(text)):
         return StopJob(f"Redis refused the credentials: {error}; check redis.username and redis.password")
@@ -165,6 +174,18 @@ def _meaning(error: BaseException) -> Unavailable | StopJob:
     if isinstance(error, RedisClusterException) and "Cluster mode is not enabled" in text:
         return StopJob("redis.url: the server belongs to no cluster: write redis:// instead of redis+cluster://")
     return Unavailable(REDIS, text or type(error).__name__)
+
+
+def _without_master(text: str) -> Unavailable | StopJob:
+    """What it means that no sentinel named the master; the client shows each with all that it knows of it."""
+    said, _, _ = text.partition(" : ")
+    reasons = _SENTINEL_REASON.findall(text)
+    if reasons and all("auth" in reason.lower() for reason in reasons):
+        return StopJob(
+            "the sentinels of redis.url refused the credentials: check redis.sentinel_username and "
+            "redis.sentinel_password"
+        )
+    return Unavailable(REDIS, f"{said} ({'; '.join(reasons)})" if reasons else said)
 
 
 def ping(client: redis.Redis) -> Answer:

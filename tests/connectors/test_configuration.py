@@ -47,6 +47,12 @@ def test_nothing_given_is_the_embedded_default() -> None:
         ("[documents]\nurl = 'postgres://x'", "expected sqlite:///relative.db"),
         ("[documents]\npassword = 'x'", "set GROUNDSWELL_DOCUMENTS_PASSWORD"),
         ("[documents]\nurl = 'http://me:secret@host:9200'", "documents.url holds a password"),
+        ("[redis]\nurl = 'http://x'", "redis.url = 'http://x': expected 'embedded', redis://"),
+        ("[redis]\nurl = 'redis+sentinel://x'", "expected redis+sentinel://host:port,host:port/name-of-the-master"),
+        ("[redis]\nurl = 'redis+cluster://x'\nprefix = 'gs:'", "'gs:': on a cluster it needs a hash tag"),
+        ("[redis]\nurl = 'redis://x'\nca_certs = 'ca.pem'", "are for a rediss:// address"),
+        ("[redis]\nsentinel_password = 'x'", "set GROUNDSWELL_REDIS_SENTINEL_PASSWORD"),
+        ("[redis]\nurl = 'redis+sentinel://me:secret@a,b/main'", "redis.url holds a password"),
         ("[kafka.client]\n'sasl.password' = 'x'", "a secret does not belong in the settings file"),
         ("[sources]\nuse = ['files']", "files.paths is empty"),
         ("[job\n", "not valid TOML"),
@@ -77,12 +83,14 @@ def test_no_refusal_shows_a_secret(tmp_path: Path) -> None:
     [
         "redis.password=hunter2",
         "redis.url=redis://me:hunter2@host",
+        "redis.url=redis+sentinel://me:hunter2@host:1,other:2/main",
+        "redis.sentinel_password=hunter2",
         "kafka.client={'sasl.password' = 'hunter2'}",
         "kafka.client.sasl.password=hunter2",
     ],
 )
 def test_the_command_line_takes_no_secret(override: str) -> None:
-    with pytest.raises(SettingsError, match=r"GROUNDSWELL_(REDIS|KAFKA_SASL)_PASSWORD") as caught:
+    with pytest.raises(SettingsError, match=r"GROUNDSWELL_(REDIS|REDIS_SENTINEL|KAFKA_SASL)_PASSWORD") as caught:
         load_settings(environment={}, overrides=[override])
     assert "hunter2" not in str(caught.value)
 

@@ -31,7 +31,9 @@ class RedisServer(Server):
 
     def command(self) -> list[str]:
         address = ["--bind", "127.0.0.1", "--port", str(self.port)]
-        return [self.executable, str(_SETTINGS), *address, "--dir", str(self.folder)]
+        # A copy: a sentinel lets servers rewrite their settings.
+        settings = shutil.copy(_SETTINGS, self.folder / "redis.conf")
+        return [self.executable, str(settings), *address, "--dir", str(self.folder)]
 
     def is_ready(self) -> bool:
         try:
