@@ -147,7 +147,9 @@ class TagSpreader:
                 stream[pane] = stream.get(pane, 0) + count
             if self._detect and len(background) < BACKGROUND_TEXTS:
                 stride = max(1, len(posts) // BACKGROUND_TEXTS)
-                background += [post.text for post in posts[::stride]][: BACKGROUND_TEXTS - len(background)]
+                # Reposts would make what is repeated most the background of everything.
+                texts = [post.text for post in posts[::stride] if post.repost_of is None]
+                background += texts[: BACKGROUND_TEXTS - len(background)]
         if not segments:
             return []
         return self._messages(found, tuple(segments), stream, background)
