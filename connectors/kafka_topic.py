@@ -130,6 +130,9 @@ class KafkaTopic:
                         yield message
                     elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (the library's public name)
                         return
+                    elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                        # Whoever may read the topic need have no group: nothing is committed.
+                        continue
                     elif not error.retriable():
                         raise _explain(KafkaException(error), f"reading {self.name}")
         finally:

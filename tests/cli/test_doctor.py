@@ -43,6 +43,7 @@ def test_servers_answer_with_version_and_latency(
         f"kafka.bootstrap_servers={kafka.bootstrap_servers}",
         f"kafka.topic={topic}",
         f"kafka.dead_topic={topic}.dead",
+        f"kafka.trends_topic={topic}.trends",
         f"documents.url={elasticsearch.url}",
         f"redis.url={redis.url}",
     )
@@ -50,6 +51,7 @@ def test_servers_answer_with_version_and_latency(
     assert "1 broker" in found["kafka"][1]
     assert found["kafka"][1].endswith(f"topic {topic} has 3 partitions")
     assert found["dead letters"][1] == f"topic {topic}.dead will be made"
+    assert found["trends topic"][1] == f"topic {topic}.trends will be made, compacted"
     assert "Elasticsearch 9." in found["documents"][1]
     assert "Redis " in found["redis"][1]
     assert all(found[name][1].endswith(" ms)") for name in ("documents", "redis"))
@@ -67,6 +69,30 @@ def test_a_missing_topic_is_not_made_by_asking(kafka: KafkaServer, tmp_path: Pat
         good, text = examine(*overrides)["kafka"]
         assert not good
         assert text.endswith("has no topic 'no-such-topic': create it, or set kafka.topic")
+
+
+@pytest.mark.stack
+def test_a_topic_of_trends_that_forgets_comes_with_what_to_do(kafka: KafkaServer, tmp_path: Path) -> None:
+    def look(topic: str, *more: str) -> tuple[bool, str] | None:
+        return examine(
+            f"job.data_dir={tmp_path}",
+            "sources.use=['kafka']",
+            f"kafka.bootstrap_servers={kafka.bootstrap_servers}",
+            f"kafka.topic={topic}",
+            f"kafka.trends_topic={topic}",
+            "models.sentiment=",
+            *more,
+        ).get("trends topic")
+
+    compacted = kafka.topic(2, cleanup_policy="compact")
+    assert look(compacted) == (True, f"topic {compacted} has 2 partitions, compacted")
+    assert look(compacted, "trends.enabled=false") is None
+    assert look(compacted, "kafka.trends_topic=") is None
+    found = look(kafka.topic(cleanup_policy="delete"))
+    assert found is not None
+    assert not found[0]
+    assert "is not compacted (cleanup.policy=delete)" in found[1]
+    assert "--add-config cleanup.policy=compact" in found[1]
 
 
 def test_what_does_not_answer_comes_with_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +116,7 @@ def test_what_does_not_answer_comes_with_what_to_do(tmp_path: Path, capsys: pyte
     assert {line["name"] for line in lines} == {
         "data directory",
         "kafka",
+        "trends topic",
         "files",
         "documents",
         "dead letters",
@@ -103,6 +130,7 @@ def test_what_does_not_answer_comes_with_what_to_do(tmp_path: Path, capsys: pyte
         "files": "files.paths",
         "documents": "documents.url",
         "dead letters": "dead_letters.store",
+        "trends topic": "kafka.trends_topic",
         "redis": "redis.url",
     }.items():
         assert setting in advice[name]
