@@ -28,7 +28,7 @@ def test_the_file_in_the_tree_is_what_the_command_prints(page: str, capsys: pyte
 
 def test_every_setting_has_a_type_and_a_meaning() -> None:
     shown = [setting for section in sections() for setting in section.settings]
-    assert {setting.key for setting in shown} | {"decode.mapping"} >= set(known_keys())
+    assert {setting.key for setting in shown} | {"decode.mapping", "trends.detection"} >= set(known_keys())
     assert [setting.key for setting in shown if not (setting.meaning.endswith(".") and setting.type)] == []
     assert all(section.meaning for section in sections())
 
