@@ -6,21 +6,28 @@ import argparse
 import gzip
 import shutil
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from cli.printing import moment, printable
 from cli.run import print_summary, supervise
+from cli.spans import span
 from connectors.configuration import load_settings
 from connectors.document_query import Query
 from connectors.document_store import DocumentStore, Hit
+from connectors.embedded_redis import EmbeddedRedis
 from connectors.logs import configure_logging
+from connectors.redis_client import connect
+from connectors.trend_reader import TrendReader
 from dataflows import assembly
 from groundswell.errors import SettingsError
 from groundswell.settings import Settings
+from groundswell.trends import Window
 from groundswell.waits import Waits
 
 _SAMPLE = Path(__file__).resolve().parents[1] / "demo" / "oklahoma-tornado-2013.jsonl.gz"
@@ -50,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     base = load_settings(args.config, overrides=args.set or ())
     folder = Path(base.job.data_dir) / "demo"
     shutil.rmtree(folder, ignore_errors=True)
-    settings = load_settings(args.config, overrides=[*_overrides(folder, args.posts), *(args.set or ())])
+    given = [*_overrides(args.posts), *(args.set or ()), f"job.data_dir={folder}"]
+    settings = load_settings(args.config, overrides=given)
     configure_logging(settings.observability.log_format, settings.observability.log_level)
     print(f"Reading {_SAMPLE.name} (real posts) beside {args.posts:,} invented ones, into {folder}")
     outcome, seconds = supervise(settings, state=folder, until_end=True)
@@ -60,14 +68,16 @@ def run(args: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def _overrides(folder: Path, posts: int) -> list[str]:
-    """The settings of the demo: the invented stream is laid over the time range of the real one."""
+def _overrides(posts: int) -> list[str]:
+    """The settings of the demo: the invented stream is laid over the time range of the real one.
+
+    It is thin, a few posts a minute over days: windows are long, and a trend needs less than usual.
+    """
     with gzip.open(_SAMPLE) as lines:
         times = [msgspec.json.decode(line, type=_Timed).created_at for line in lines]
     first, last = min(times), max(times)
     span = (last - first).total_seconds()
     return [
-        f"job.data_dir={folder}",
         "sources.use=['files', 'generator']",
         f"files.paths={msgspec.json.encode([str(_SAMPLE)]).decode()}",
         f"generator.count={posts}",
@@ -76,6 +86,12 @@ def _overrides(folder: Path, posts: int) -> list[str]:
         f"generator.span={span}",
         "generator.malformed=0.005",
         f"generator.bursts=[{{tag='sunset', start={span / 2}, duration=7200, share=0.3}}]",
+        "trends.window=7200",
+        "trends.slide=60",
+        "trends.window_ttl=604800",
+        "trends.detection.recent=1800",
+        "trends.detection.start_score=6",
+        "trends.detection.min_count=10",
         "observability.port=0",
     ]
 
@@ -89,19 +105,52 @@ def _report(settings: Settings, folder: Path) -> None:
             counts = store.count_by(field, 8)  # type: ignore[arg-type]
             console.print(f"  {title}: " + ", ".join(f"{value} {count:,}" for value, count in counts.items()))
         console.print()
+        _trends(console, settings, store)
         console.print(_posts("Best scored", store, "sentiment.scores.positive"))
         console.print(_posts("Worst scored", store, "sentiment.scores.negative"))
     finally:
         store.close()
     url = f"sqlite:///{folder}/documents.db"
     data = f"--set job.data_dir={folder}"
+    replay = f"trends replay {_SAMPLE.relative_to(Path.cwd()) if _SAMPLE.is_relative_to(Path.cwd()) else _SAMPLE}"
     console.print("Look further:", style="bold")
     for command in (
         f"groundswell search 'tornado' --documents {url}",
         f"groundswell search '#oklahoma' --documents {url} --sort sentiment.scores.negative",
+        f"groundswell {replay} --window 7200 --slide 60 --out windows.jsonl",
         f"groundswell dead list {data}",
     ):
         console.print(f"  {_program()} {command.partition(' ')[2]}", soft_wrap=True, markup=False)
+
+
+def _trends(console: Console, settings: Settings, store: DocumentStore) -> None:
+    """The fullest window, and a line for each trend that began or ended."""
+    fullest = max(_windows(settings), key=lambda window: sum(each.count for each in window.top), default=None)
+    if fullest is not None:
+        end = moment(datetime.fromtimestamp(fullest.end, UTC))
+        tags = ", ".join(f"{escape(printable(each.tag))} {each.count:,}" for each in fullest.top[:8])
+        console.print(f"[bold]Top hashtags[/bold] of the fullest {span(fullest.size)}, up to {end} UTC")
+        console.print(f"  {tags}\n", soft_wrap=True)
+    lines = []
+    for trend in store.trends():
+        tag = f"[bold]{escape(printable('#' + trend.tag))}[/bold]"
+        words = escape(printable(", ".join(trend.words[:5])))
+        lines.append((trend.since, f"began   {tag}" + (f": {words}" if words else "")))
+        if trend.until is not None:
+            lasted = span((trend.until - trend.since).total_seconds())
+            lines.append((trend.until, f"ended   {tag} after {lasted}, at most {trend.peak:,} posts in a window"))
+    console.print(f"[bold]What trended[/bold]{'' if lines else ': nothing'}")
+    for at, line in sorted(lines):
+        console.print(f"  {moment(at)}  {line}", soft_wrap=True)
+    console.print()
+
+
+def _windows(settings: Settings) -> tuple[Window, ...]:
+    """All windows that the job left in its embedded Redis, which has ended with it and is started once more."""
+    if settings.redis.url != "embedded":
+        return ()
+    with EmbeddedRedis(Path(settings.job.data_dir)) as server, connect(server.url) as client:
+        return TrendReader(client, settings.redis.prefix).now(history=1_000_000).history
 
 
 def _posts(title: str, store: DocumentStore, field: str) -> Table:
