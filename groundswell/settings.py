@@ -278,7 +278,7 @@ class Detection(_Section, frozen=True):
     #: Growth of a tag's share of the stream that is no burst.
     tolerated_growth: Annotated[float, Meta(ge=1)] = 2.0
     #: Burst score from which on a tag trends: minus the decimal logarithm of a significance.
-    start_score: Annotated[float, Meta(gt=0)] = 8.0
+    start_score: Annotated[float, Meta(gt=0)] = 6.0
     #: Burst score below which a trend comes to its end.
     stop_score: Annotated[float, Meta(gt=0)] = 2.0
     #: For how long the score must stay below it, in seconds.

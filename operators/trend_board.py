@@ -22,7 +22,7 @@ Describe = Callable[[Candidate], tuple[tuple[str, float], ...]]
 #: An active trend is told anew as soon as its count is this many times what was told last.
 GROWN = 1.5
 #: A tag that is the beginning of a trending one, with less than this share of its posts, is that tag cut off.
-CUT_SHARE = 0.2
+CUT_SHARE = 1 / 3
 #: The shortest beginning that is taken for a cut tag.
 _SHORTEST_CUT = 4
 #: A habit of less than this is forgotten.

@@ -16,7 +16,7 @@ class DetectionOptions:
     recent: int = 300
     half_life: int = 21_600
     tolerated_growth: float = 2.0
-    start_score: float = 8.0
+    start_score: float = 6.0
     stop_score: float = 2.0
     hold: int = 300
     min_count: int = 15

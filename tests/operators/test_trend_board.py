@@ -25,7 +25,7 @@ _KINDS = {"began": "B", "changed": "C", "ended": "E"}
 
 
 def options(**changes: float) -> DetectionOptions:
-    quiet = {"hold": 30, "refresh": 100_000, "ring": 1, "min_count": 1, "min_authors": 1}
+    quiet = {"start_score": 8.0, "hold": 30, "refresh": 100_000, "ring": 1, "min_count": 1, "min_authors": 1}
     return DetectionOptions(**(quiet | changes))  # type: ignore[arg-type]
 
 
@@ -136,7 +136,7 @@ def test_a_window_end_that_is_not_later_is_refused() -> None:
 @pytest.mark.parametrize(
     "weak",
     [
-        Candidate("a", 7.9, 100, 100),
+        Candidate("a", 5.9, 100, 100),
         Candidate("a", 10.0, 14, 14),
         Candidate("a", 10.0, 20, 7),
         Candidate("a", 10.0, 1_000, 80),
