@@ -120,6 +120,8 @@ class TrendsOutputs:
             written += f", {self._corrected:,} of them corrections"
         kinds = self._kinds
         lines.append(f"{written}; {kinds['began']:,} trends began, {kinds['ended']:,} ended")
+        if totals.late:
+            lines.append(f"{totals.late:,} hashtags came too late for their windows and are not counted")
         if self._error:
             lines.append(f"counts may be up to {self._error:,} too low: there were more tags than trends.max_live_tags")
         return "\n".join(lines)

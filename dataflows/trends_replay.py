@@ -18,6 +18,7 @@ from typing import Literal
 from connectors.file_batches import FileBatches
 from connectors.file_formats import FileOptions
 from connectors.source import BATCH_RECORDS
+from groundswell import metrics
 from groundswell.records import Batch, Deletion
 from groundswell.trends import TrendEvent, Window
 from operators.decode import Decodes
@@ -36,11 +37,12 @@ Emission = Window | TrendEvent
 
 @dataclass
 class ReplayTotals:
-    """What became of the records: posts, records skipped and refused by reason."""
+    """What became of the records: posts, records skipped and refused by reason; ``late`` hashtags count nowhere."""
 
     records: int = 0
     posts: int = 0
     deletions: int = 0
+    late: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
 
@@ -93,6 +95,7 @@ class TrendsReplay:
     def as_is(self) -> Iterator[Emission]:
         """Each file a partition, read side by side, batch by batch; who is too late for its window is not counted."""
         counts = LocalTrends(self._trends, [part for _, part in self._files])
+        late_before = _late()
         reading = {part: self._batches(path, part) for path, part in self._files}
         while reading:
             for part, batches in list(reading.items()):
@@ -101,6 +104,7 @@ class TrendsReplay:
                     del reading[part]
                     batch = ended(part)
                 yield from counts.feed([batch])
+                self.totals.late = _late() - late_before
 
     def _batches(self, path: Path, part: str) -> Iterator[Batch]:
         """The decoded batches of one file."""
@@ -113,3 +117,9 @@ class TrendsReplay:
             known = batches.done
             self._advance("reading", self._read, self._size)
             yield batch
+
+
+def _late() -> int:
+    """Hashtags that came too late, in this process so far."""
+    samples = [sample for metric in metrics.HASHTAGS_LATE.collect() for sample in metric.samples]
+    return int(sum(sample.value for sample in samples if sample.name.endswith("_total")))

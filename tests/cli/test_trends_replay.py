@@ -147,7 +147,13 @@ def test_every_window_is_that_of_the_oracle(replay: Replay, tmp_path: Path, wind
     [(0, 0, True, False), (30, 0, True, False), (30, 120, False, True), (600, 60, False, False)],
 )
 def test_as_is_counts_what_a_live_job_would_have_counted(
-    replay: Replay, tmp_path: Path, disorder: int, lateness: int, some_late: bool, corrected: bool
+    replay: Replay,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    disorder: int,
+    lateness: int,
+    some_late: bool,
+    corrected: bool,
 ) -> None:
     chance = random.Random(disorder)
     parts = {}
@@ -168,7 +174,9 @@ def test_as_is_counts_what_a_live_job_would_have_counted(
     words = ["--as-is", "--window", "600", "--slide", "60", "--disorder", str(disorder), "--lateness", str(lateness)]
     lines = replay(*parts, *words)
 
-    assert bool(late) is some_late
+    hashtags = sum(len(post.hashtags) for post in late)
+    assert bool(hashtags) is some_late
+    assert (f"{hashtags:,} hashtags came too late" in capsys.readouterr().err) is some_late
     assert counted(lines) == count_windows(accepted, rules)
     assert any(line["revision"] for line in lines) is corrected
 
