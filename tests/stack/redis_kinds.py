@@ -40,7 +40,7 @@ class RedisReplica(RedisServer):
 
 
 class RedisSentinel(Server):
-    """One sentinel that watches a master under the name ``main``, and replaces it within about a second."""
+    """One sentinel that watches a master under the name ``main``, and replaces it within a few seconds."""
 
     name = "sentinel"
 
@@ -50,7 +50,7 @@ class RedisSentinel(Server):
         self._executable = master.executable
         (folder / "sentinel.conf").write_text(
             f"port {self.port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {master.port} 1\n"
-            "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
+            "sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 2000\n"
         )
 
     def command(self) -> list[str]:
