@@ -97,12 +97,14 @@ def test_kills_change_no_window_and_no_trend(
                 print(f"kill {number + 1}: {_await_moment(written, pick)}")
                 run.wait_for_job(processes)
                 run.kill_job_process(pick.randrange(processes))
+            windows = count_windows(planter.posts, RULES)
+            due = sum(end <= planter.watermark for end in windows)
+            wait_until(lambda: written.window_count() >= due, 60, f"the {due} windows that are due")
             run.wait_for_job(processes)
             run.terminate()
             assert run.wait() == 0, run.reason
         run_to_end(disturbed)
         run_to_end(calm)
-        windows = count_windows(planter.posts, RULES)
         print(f"{len(windows)} windows, {len(undisturbed.changes())} events; disturbed: {len(written.changes())}")
         assert undisturbed.windows() == windows
         assert written.windows() == windows

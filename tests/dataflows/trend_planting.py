@@ -34,11 +34,13 @@ class TrendPlanter:
     """Plants posts, portion after portion; event time moves on by a minute in each.
 
     Within a partition no post is older than the newest before it by more than the disorder,
-    so nothing is late. ``posts`` are all that were planted, repeats left out.
+    so nothing is late. ``posts`` are all that were planted, repeats left out, and ``newest``
+    the newest of each partition.
     """
 
     def __init__(self, bootstrap_servers: str, topic: str, seed: int) -> None:
         self.posts: list[Post] = []
+        self.newest = [_START] * len(SKEW)
         self._topic = topic
         self._pick = random.Random(seed)
         self._portions = 0
@@ -53,6 +55,7 @@ class TrendPlanter:
                 moment = _START + timedelta(seconds=ahead + max(0.0, since - self._pick.choice((0, 0, 0, 2, 9))))
                 post = self._post(moment)
                 self.posts.append(post)
+                self.newest[partition] = max(self.newest[partition], moment)
                 planted.append(_record(post))
                 if self._pick.random() < 0.02:
                     planted.append(self._pick.choice(planted))
@@ -60,6 +63,11 @@ class TrendPlanter:
                 self._producer.produce(self._topic, value, partition=partition)
         assert self._producer.flush(120) == 0
         self._portions += 1
+
+    @property
+    def watermark(self) -> float:
+        """How far event time comes before the end of the input is known, in seconds since 1970."""
+        return min(self.newest).timestamp() - RULES.disorder
 
     def _post(self, moment: datetime) -> Post:
         number = len(self.posts)
