@@ -253,6 +253,7 @@ class SlidingCounts:
             self._table.total[pane.tags] -= pane.counts
             self._mass -= len(pane.pairs)
             self._error -= pane.error
+            self._top.lowered()
             if self._watch is not None:
                 self._watch.add_window(pane, -1)
         return pane
@@ -269,7 +270,7 @@ class SlidingCounts:
         if first_time and self._watch is not None:
             entered = [self._panes.get(number) for number in range(position - self._slide, position)]
             candidates = self._watch.candidates(end, _tags_of(entered), self._panes)
-        return ShardWindow(end, tuple(self._top.best()), self._error, candidates)
+        return ShardWindow(end, self._top.best(), self._error, candidates)
 
     def _forget(self, progress: Progress) -> None:
         """Drop the panes that no window, correction or duplicate needs any more, and the tags only they held."""

@@ -23,9 +23,11 @@ class TopTags:
         self._top = top
         self._floor = 1
         self._hot: list[npt.NDArray[np.int64]] = []
+        self._best: tuple[tuple[str, int], ...] | None = None
 
     def raised(self, tags: Ints) -> None:
         """The totals of these distinct tags have gone up."""
+        self._best = None
         if not self._top:
             return
         table = self._table
@@ -34,8 +36,17 @@ class TopTags:
             table.hot[new] = True
             self._hot.append(new)
 
-    def best(self) -> list[tuple[str, int]]:
+    def lowered(self) -> None:
+        """Some totals have gone down."""
+        self._best = None
+
+    def best(self) -> tuple[tuple[str, int], ...]:
         """Tags and totals, the highest first, equal ones in code point order."""
+        if self._best is None:
+            self._best = tuple(self._ranked())
+        return self._best
+
+    def _ranked(self) -> list[tuple[str, int]]:
         table = self._table
         if not self._top:
             chosen = np.flatnonzero(table.total)

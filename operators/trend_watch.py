@@ -20,6 +20,7 @@ from operators.bursts import decayed, trend_scores
 from operators.evidence import EvidenceStore
 from operators.kept_panes import KeptPane, KeptPanes
 from operators.panes import split_tags
+from operators.stream_totals import StreamTotals, StreamTotalsState
 from operators.tag_events import Hashes, TagEvents
 from operators.tag_table import Ints, TagTable
 from operators.trend_options import TrendOptions
@@ -46,9 +47,7 @@ class _Watched:
 
 class _State(NamedTuple):
     watched: dict[str, int]
-    stream: dict[int, int]
-    stream_history: float
-    stream_folded: int | None
+    stream: StreamTotalsState
     tags: str
     history: bytes
     history_at: bytes
@@ -76,10 +75,7 @@ class TrendWatch:
         self._held: deque[TagEvents] = deque()
         self._held_tags = 0
         self._background: list[str] = []
-        #: Posts of the whole stream by pane, and those of panes that have left the window, decayed.
-        self._stream: dict[int, int] = {}
-        self._stream_history = 0.0
-        self._stream_folded: int | None = None
+        self._stream = self._stream_totals(None)
         self._slides = 0
         self._history_state: tuple[str, bytes, bytes] | None = None
         if resume:
@@ -102,8 +98,7 @@ class TrendWatch:
 
     def stream(self, posts: dict[int, int]) -> None:
         """Posts of the whole stream in panes that have closed."""
-        for pane, count in posts.items():
-            self._stream[pane] = self._stream.get(pane, 0) + count
+        self._stream.add(posts)
 
     def add_recent(self, pane: KeptPane, sign: int) -> None:
         """A pane comes into the recent past (1) or leaves it (-1)."""
@@ -128,12 +123,21 @@ class TrendWatch:
         if self._watched:
             known = [number for tag in self._watched if (number := table.get(tag)) is not None]
             tags = np.union1d(tags, np.array(known, dtype=np.int64))
-        stream = self._stream_at(end)
+        stream = self._stream
+        stream.move(end // self._seconds)
         found: list[Candidate] = []
         if len(tags):
             recent = table.recent[tags]
             history = self._history(tags, end)
-            scores = trend_scores(recent, table.window[tags], history, *stream, detection.tolerated_growth)
+            scores = trend_scores(
+                recent,
+                table.window[tags],
+                history,
+                stream.recent,
+                stream.window,
+                stream.history,
+                detection.tolerated_growth,
+            )
             bursting = scores >= detection.stop_score
             for number, score in zip(tags[bursting].tolist(), scores[bursting].tolist(), strict=True):
                 found.append(self._candidate(number, score, end, panes))
@@ -163,9 +167,7 @@ class TrendWatch:
         return _encode(
             _State(
                 watched,
-                self._stream,
-                self._stream_history,
-                self._stream_folded,
+                self._stream.state(),
                 *self._history_state,
                 self._evidence.state(),
             )
@@ -173,15 +175,16 @@ class TrendWatch:
 
     def _resume(self, state: _State) -> None:
         self._watched = {tag: _Watched(at) for tag, at in state.watched.items()}
-        self._stream = state.stream
-        self._stream_history = state.stream_history
-        self._stream_folded = state.stream_folded
+        self._stream = self._stream_totals(state.stream)
         tags = self._table.numbers(split_tags(state.tags))
         self._table.history[tags] = np.frombuffer(state.history, np.float64)
         self._table.history_at[tags] = np.frombuffer(state.history_at, np.float64)
         self._evidence = EvidenceStore.restored(
             state.evidence, self._detection.samples, self._detection.max_samples, self._block
         )
+
+    def _stream_totals(self, state: StreamTotalsState | None) -> StreamTotals:
+        return StreamTotals(self._size, self._recent, self._detection.half_life / self._seconds, state)
 
     def _candidate(self, number: int, score: float, end: int, panes: KeptPanes) -> Candidate:
         tag = self._table.names[number]
@@ -222,23 +225,6 @@ class TrendWatch:
     def _history(self, tags: Ints, end: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         table = self._table
         return decayed(table.history[tags], end - table.history_at[tags], self._detection.half_life)
-
-    def _stream_at(self, end: int) -> tuple[float, float, float]:
-        """Posts of the stream in the recent past, in the window, and before it, decayed."""
-        position = end // self._seconds
-        first = position - self._size
-        folded = first if self._stream_folded is None else self._stream_folded
-        gone = sum(self._stream.pop(pane) for pane in [pane for pane in self._stream if pane < first])
-        elapsed = (first - folded) * self._seconds
-        self._stream_history = self._stream_history * 2.0 ** (-elapsed / self._detection.half_life) + gone
-        self._stream_folded = first
-        recent = window = 0
-        for pane, posts in self._stream.items():
-            if pane < position:
-                window += posts
-                if position - self._recent <= pane:
-                    recent += posts
-        return float(recent), float(window), self._stream_history
 
     def _sweep(self, end: int) -> None:
         """Forget histories that have faded, and the tags of which nothing else is left."""

@@ -124,7 +124,10 @@ Said = tuple[dict[int, tuple[TagCount, ...]], dict[tuple[str, str, str], tuple[s
 
 
 def _said(items: Iterable[Window | TrendEvent]) -> Said:
-    """Windows and events once what came later has superseded what came before."""
+    """Windows with any tag, and events, once what came later has superseded what came before.
+
+    That a silence is told depends on whether anybody looked while it lasted.
+    """
     windows: dict[int, Window] = {}
     events: dict[tuple[str, str, str], tuple[str, float, int, int]] = {}
     for item in items:
@@ -133,7 +136,7 @@ def _said(items: Iterable[Window | TrendEvent]) -> Said:
             events[trend.tag, item.at.isoformat(), item.event] = trend.id, trend.score, trend.count, trend.authors
         elif item.end not in windows or windows[item.end].revision <= item.revision:
             windows[item.end] = item
-    return {end: window.top for end, window in windows.items()}, events
+    return {end: window.top for end, window in windows.items() if window.top}, events
 
 
 @settings(max_examples=60, deadline=None)
