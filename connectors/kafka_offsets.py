@@ -97,7 +97,7 @@ class OffsetWatch:
         self._missing_since: float | None = None
         self._complaint = ""
         self.reachable = False
-        #: Moment of the first question since which every question was answered.
+        #: Moment of the first answer since which every question was answered.
         self.answers_since = float("inf")
         # An admin client keeps an outdated leader until its metadata has aged, and every
         # answer until then is FENCED_LEADER_EPOCH.
@@ -194,9 +194,7 @@ class OffsetWatch:
         if self._failure is not None:
             raise self._failure
 
-    def _finish(
-        self, number: int, asked: float, found: dict[tuple[str, int], Offsets], errors: list[KafkaError]
-    ) -> None:
+    def _finish(self, number: int, found: dict[tuple[str, int], Offsets], errors: list[KafkaError]) -> None:
         with self._lock:
             for key, offsets in found.items():
                 if key in self._watched and number > self._offsets.get(key, (0, None))[0]:
@@ -207,7 +205,7 @@ class OffsetWatch:
             self._due = now + (RETRY_SECONDS if errors or behind else REFRESH_SECONDS)
         if not errors:
             self._answered()
-            self.answers_since = min(self.answers_since, asked)
+            self.answers_since = min(self.answers_since, now)
             return
         for error in errors:
             if never_heals(error):
@@ -294,7 +292,7 @@ class _Round:
                 for key, first in self._first.items()
                 if key in self._end and key in self._high
             }
-            self._watch._finish(self._number, self._asked, found, self._errors)  # noqa: SLF001 (two halves of one idea)
+            self._watch._finish(self._number, found, self._errors)  # noqa: SLF001 (two halves of one idea)
 
 
 def _facts(description: Any) -> TopicFacts:

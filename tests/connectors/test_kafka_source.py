@@ -316,9 +316,11 @@ def test_a_transaction_that_is_open_at_the_start_is_not_waited_for(kafka: KafkaS
     driver.run()
     assert driver.values == _numbers(0, 5)
     producer.commit_transaction(30)
-    again = Driver(_source(kafka, topic), driver.states)
-    again.run()
+    # The broker answers before it has written the end of the transaction.
+    again = Driver(_source(kafka, topic, until_end=False), driver.states)
+    again.run(lambda: bool(again.values))
     assert again.values == _numbers(5, 10)
+    again.close()
 
 
 # Brokers and topics that are not there
@@ -465,7 +467,7 @@ def test_partitions_without_news_idle_and_a_record_wakes_one(kafka: KafkaServer)
     topic = kafka.topic(partitions=2)
     _produce(kafka, topic, _numbers(0, 10))
     driver = _Idling(kafka, topic)
-    driver.run(lambda: len(driver.idle_times[f"{topic}/00001"]) == 5 and driver.idles(100.0))
+    driver.run(lambda: len(driver.idle_times[f"{topic}/00001"]) >= 5 and driver.idles(100.0))
     times = driver.idle_times[f"{topic}/00001"]
     assert all(after - before >= 1.0 for before, after in pairwise(times))
     _produce(kafka, topic, _numbers(10, 11))
