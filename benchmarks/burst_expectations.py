@@ -6,6 +6,7 @@ a burst nor as ``tolerable`` is a false start.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -32,16 +33,17 @@ class Burst(NamedTuple):
         return moment(self.first)
 
 
-class Expected(NamedTuple):
+@dataclass(frozen=True)
+class Expected:
     """A stream of :mod:`benchmarks.burst_streams`; the defaults were chosen on those that are ``tuned``."""
 
     stream: str
     tuned: bool
     bursts: tuple[Burst, ...] = ()
     #: Tags that must not begin, and why; all others must not begin either, but these are the traps.
-    never: dict[str, str] = {}
+    never: dict[str, str] = field(default_factory=dict)
     #: Tags that may begin, and why.
-    tolerable: dict[str, str] = {}
+    tolerable: dict[str, str] = field(default_factory=dict)
     options: TrendOptions = USUAL
 
 
