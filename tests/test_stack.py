@@ -135,7 +135,7 @@ def test_a_server_restarted_from_a_short_lived_thread_stays_up(redis: RedisDatab
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     class Broken(RedisServer):
         def command(self) -> list[str]:
-            return [self._executable, "--no-such-setting", "1"]
+            return [self.executable, "--no-such-setting", "1"]
 
     with pytest.raises(StackError, match="redis ended while it started"):
         Broken(tmp_path).start()
