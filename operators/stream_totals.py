@@ -45,17 +45,18 @@ class StreamTotals:
                 self._panes[pane] = self._panes.get(pane, 0) + count
 
     def move(self, position: int) -> None:
-        """Sum up the panes before ``position``, which is not less than before."""
-        if self._position is None:
-            self._position = position
-            self._sum_up()
-            return
-        moved = position - self._position
+        """Sum up the panes before ``position``, which is not less than before.
+
+        The sums are those of the panes alone: by how many moves one came here makes no difference,
+        so that a shard that passes over windows without a tag of its own says the same as others.
+        """
+        moved = self._size if self._position is None else position - self._position
         self._position = position
-        self.history *= 2.0 ** (-moved / self._half_life)
         if moved >= self._size:
-            gone = [pane for pane in self._panes if pane < position - self._size]
-            self.history += sum(self._panes.pop(pane) for pane in gone)
+            self.history *= self._faded(moved)
+            last = position - self._size - 1
+            for pane in [pane for pane in self._panes if pane <= last]:
+                self.history += self._panes.pop(pane) * self._faded(last - pane)
             self._sum_up()
             return
         for pane in range(position - moved, position):
@@ -65,7 +66,11 @@ class StreamTotals:
             self.recent -= self._panes.get(pane - self._recent_size, 0)
             left = self._panes.pop(pane - self._size, 0)
             self.window -= left
-            self.history += left
+            self.history = self.history * self._faded(1) + left
+
+    def _faded(self, panes: int) -> float:
+        """What is left of one post of history after so many panes more."""
+        return float(2.0 ** (-panes / self._half_life))
 
     def _sum_up(self) -> None:
         position = self._position or 0

@@ -27,6 +27,9 @@ def test_sums_are_those_of_all_panes_wherever_it_stops_and_restarts(moves: list[
         behind = {pane: number for pane, number in posts.items() if pane < position}
         assert totals.window == sum(number for pane, number in behind.items() if pane >= position - _SIZE)
         assert totals.recent == sum(number for pane, number in behind.items() if pane >= position - _RECENT)
+        ages = {pane: position - _SIZE - 1 - pane for pane in behind if pane < position - _SIZE}
+        faded = sum(behind[pane] * 2.0 ** (-age / _HALF_LIFE) for pane, age in ages.items())
+        assert totals.history == pytest.approx(faded)
 
 
 def test_what_has_left_counts_half_after_a_half_life() -> None:
