@@ -285,10 +285,13 @@ class SlidingCounts:
             self._table.forget(tags[self._table.history[tags] == 0].tolist())
 
 
+_NO_TAGS = np.empty(0, np.int64)
+
+
 def _tags_of(panes: Sequence[KeptPane | None]) -> Ints:
     parts = [pane.tags for pane in panes if pane is not None]
     if not parts:
-        return np.empty(0, np.int64)
+        return _NO_TAGS
     return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
 
 

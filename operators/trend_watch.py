@@ -117,36 +117,18 @@ class TrendWatch:
 
     def candidates(self, end: int, entered: Ints, panes: KeptPanes) -> tuple[Candidate, ...]:
         """The tags that burst in the window that ends at ``end``; ``entered`` are those of its newest panes."""
-        table, detection = self._table, self._detection
         self._sweep(end)
-        tags = entered[table.recent[entered] >= _LEAST_RECENT]
+        self._stream.move(end // self._seconds)
+        if not len(entered) and not self._watched:
+            return ()
+        found = self._bursting(end, entered, panes)
         if self._watched:
-            known = [number for tag in self._watched if (number := table.get(tag)) is not None]
-            tags = np.union1d(tags, np.array(known, dtype=np.int64))
-        stream = self._stream
-        stream.move(end // self._seconds)
-        found: list[Candidate] = []
-        if len(tags):
-            recent = table.recent[tags]
-            history = self._history(tags, end)
-            scores = trend_scores(
-                recent,
-                table.window[tags],
-                history,
-                stream.recent,
-                stream.window,
-                stream.history,
-                detection.tolerated_growth,
-            )
-            bursting = scores >= detection.stop_score
-            for number, score in zip(tags[bursting].tolist(), scores[bursting].tolist(), strict=True):
-                found.append(self._candidate(number, score, end, panes))
-        patience = max(detection.hold, detection.recent)
-        for tag in [tag for tag, watched in self._watched.items() if watched.bursting_at + patience < end]:
-            del self._watched[tag]
-            self._evidence.forget(tag)
-        self._evidence.expire(end - self._size * self._seconds)
-        return tuple(each for each in found if each.count >= detection.min_count)
+            patience = max(self._detection.hold, self._detection.recent)
+            for tag in [tag for tag, watched in self._watched.items() if watched.bursting_at + patience < end]:
+                del self._watched[tag]
+                self._evidence.forget(tag)
+            self._evidence.expire(end - self._size * self._seconds)
+        return tuple(each for each in found if each.count >= self._detection.min_count)
 
     def take_background(self) -> tuple[str, ...]:
         """Texts of the stream since the last call."""
@@ -185,6 +167,30 @@ class TrendWatch:
 
     def _stream_totals(self, state: StreamTotalsState | None) -> StreamTotals:
         return StreamTotals(self._size, self._recent, self._detection.half_life / self._seconds, state)
+
+    def _bursting(self, end: int, entered: Ints, panes: KeptPanes) -> list[Candidate]:
+        """The tags whose score is high, of those that came now and those that are watched."""
+        table, stream = self._table, self._stream
+        tags = entered[table.recent[entered] >= _LEAST_RECENT]
+        if self._watched:
+            known = [number for tag in self._watched if (number := table.get(tag)) is not None]
+            tags = np.union1d(tags, np.array(known, dtype=np.int64))
+        if not len(tags):
+            return []
+        scores = trend_scores(
+            table.recent[tags],
+            table.window[tags],
+            self._history(tags, end),
+            stream.recent,
+            stream.window,
+            stream.history,
+            self._detection.tolerated_growth,
+        )
+        high = scores >= self._detection.stop_score
+        return [
+            self._candidate(number, score, end, panes)
+            for number, score in zip(tags[high].tolist(), scores[high].tolist(), strict=True)
+        ]
 
     def _candidate(self, number: int, score: float, end: int, panes: KeptPanes) -> Candidate:
         tag = self._table.names[number]
