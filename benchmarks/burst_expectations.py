@@ -215,11 +215,13 @@ EXPECTED = (
         tuned=False,
         options=SLOW,
         bursts=(Burst("prayforoklahoma", "2013-05-20T23:00", "2013-05-21T08:00", "the tornado: 16 posts in the hour"),),
+        tolerable={"oklahoma": "the tornado: the same, by the name of the place"},
     ),
     Expected(
         "ottawa",
         tuned=False,
         options=SLOW,
         bursts=(Burst("ottawashooting", "2014-10-22T15:30", "2014-10-22T18:30", "the shooting gets its tag"),),
+        tolerable={"canadastrong": _SMALL},
     ),
 )
