@@ -91,7 +91,7 @@ class TrendBoard:
           are active, the weakest of them ends for a stronger one, which must not itself
           have been displaced while its score stayed up.
         - **changed**: the count is half as much again as what was told last, or what was told
-          last is ``refresh`` seconds old and count, authors or words are others now.
+          last is ``refresh`` seconds old and count or authors are others now.
 
         In this order; the result does not depend on the order of ``candidates``. ``describe`` is asked
         only about tags that begin or change. Raises ``ValueError`` for an ``end`` that is not later
@@ -241,13 +241,10 @@ class TrendBoard:
         grown = now.count >= GROWN * active.told_count
         if not grown and end - active.told_at < self._options.refresh:
             return ()
-        described = _described(trend, now, describe)
-        same = (
-            now.count == active.told_count
-            and now.authors == active.told_authors
-            and (described.label, described.words) == (before.label, before.words)
-        )
-        return () if same else (self._tell("changed", end, active, described),)
+        # Words alone are no reason to tell: they depend on which part of the stream was read first.
+        if (now.count, now.authors) == (active.told_count, active.told_authors):
+            return ()
+        return (self._tell("changed", end, active, _described(trend, now, describe)),)
 
     def _tell(self, event: EventKind, end: int, active: _Active, described: Trend) -> TrendEvent:
         active.told_at = end
