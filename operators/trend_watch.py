@@ -25,6 +25,7 @@ from operators.tag_events import Hashes, TagEvents
 from operators.tag_table import Ints, TagTable
 from operators.trend_options import TrendOptions
 
+_NO_TAGS: Final = np.empty(0, np.int64)
 #: Author-panes in the recent past below which a tag is not looked at.
 _LEAST_RECENT: Final = 3
 #: A history of less than this is forgotten at the next sweep.
@@ -170,11 +171,13 @@ class TrendWatch:
 
     def _bursting(self, end: int, entered: Ints, panes: KeptPanes) -> list[Candidate]:
         """The tags whose score is high, of those that came now and those that are watched."""
-        table, stream = self._table, self._stream
+        table, stream, detection = self._table, self._stream, self._detection
         tags = entered[table.recent[entered] >= _LEAST_RECENT]
+        known = _NO_TAGS
         if self._watched:
-            known = [number for tag in self._watched if (number := table.get(tag)) is not None]
-            tags = np.union1d(tags, np.array(known, dtype=np.int64))
+            numbers = [number for tag in self._watched if (number := table.get(tag)) is not None]
+            known = np.array(numbers, dtype=np.int64)
+            tags = np.union1d(tags, known)
         if not len(tags):
             return []
         scores = trend_scores(
@@ -184,9 +187,13 @@ class TrendWatch:
             stream.recent,
             stream.window,
             stream.history,
-            self._detection.tolerated_growth,
+            detection.tolerated_growth,
         )
-        high = scores >= self._detection.stop_score
+        # In a long tail, something is always a little up: what is not watched must be half way to a trend.
+        least = np.where(
+            np.isin(tags, known), detection.stop_score, max(detection.stop_score, detection.start_score / 2)
+        )
+        high = scores >= least
         return [
             self._candidate(number, score, end, panes)
             for number, score in zip(tags[high].tolist(), scores[high].tolist(), strict=True)
