@@ -24,6 +24,8 @@ class TagHistory:
         self._depth = depth
         self._points = points
         self._first = self._last = 0
+        #: The ends of the first and of the last window that holds a tag.
+        self.ends = (0, 0)
         self._counts: dict[str, dict[int, int]] = {}
         self._events: list[TrendEvent] = []
 
@@ -37,6 +39,8 @@ class TagHistory:
         point = emission.end // self.step
         if not self._counts:
             self._first = self._last = point
+            self.ends = emission.end, emission.end
+        self.ends = min(self.ends[0], emission.end), max(self.ends[1], emission.end)
         self._first, self._last = min(self._first, point), max(self._last, point)
         while self._last - self._first >= self._points:
             self._halve()
@@ -44,11 +48,6 @@ class TagHistory:
         for tag, count in ((entry.tag, entry.count) for entry in emission.top[: self._depth]):
             known = self._counts.setdefault(tag, {})
             known[point] = max(known.get(point, 0), count)
-
-    @property
-    def span(self) -> tuple[int, int]:
-        """The first and the last point in time, in seconds since 1970."""
-        return self._first * self.step, self._last * self.step
 
     def trends(self) -> dict[str, list[TrendEvent]]:
         """The last event of every trend by tag, the earliest trend first; what was corrected is left out."""

@@ -21,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.transforms import Bbox
 
 from cli.printing import printable
+from cli.spans import span
 from cli.trends_history import TagHistory
 
 #: Most tags that are drawn, each in a colour of its own.
@@ -67,7 +68,7 @@ def _figure(history: TagHistory, names: dict[str, str], window: int, slide: int)
     lines, rows = figure.subplots(2, 1, sharex=True, height_ratios=[7.4 - strip, strip])
     figure.subplots_adjust(hspace=0.03, right=0.985, top=0.885, bottom=0.06)
     _draw_lines(lines, history, colours)
-    lines.set_ylabel(f"posts in {duration(window)}", color=_SOFT, fontsize=11.5, labelpad=10)
+    lines.set_ylabel(f"posts in {span(window)}", color=_SOFT, fontsize=11.5, labelpad=10)
     _draw_rows(rows, history, trended, colours)
     widest = max((text.get_window_extent().width for text in rows.texts), default=0.0)
     left = max(_LEAST_MARGIN, (widest + 40) / figure.bbox.width)
@@ -78,11 +79,11 @@ def _figure(history: TagHistory, names: dict[str, str], window: int, slide: int)
 
 
 def _write_heading(figure: Figure, left: float, history: TagHistory, window: int, slide: int) -> None:
-    first, last = (datetime.fromtimestamp(end, UTC) for end in history.span)
+    first, last = (datetime.fromtimestamp(end, UTC) for end in history.ends)
     figure.text(left, 0.945, "Top hashtags, and when they trended", fontsize=20, fontweight="bold", color=_INK)
-    counted = f"posts in {duration(window)}, counted every {duration(slide)}"
+    counted = f"posts in {span(window)}, counted every {span(slide)}"
     if history.step > slide:
-        counted += f" (shown: the most in {duration(history.step)})"
+        counted += f" (shown: the most in {span(history.step)})"
     when = f"{first:%d %b %Y %H:%M} to {last:%d %b %Y %H:%M} UTC"
     figure.text(left, 0.91, f"{when}  ·  {counted}  ·  strong lines and bars: trending", fontsize=12, color=_SOFT)
 
@@ -116,7 +117,7 @@ def _draw_lines(axes: Axes, history: TagHistory, colours: dict[str, str]) -> Non
 
 def _draw_rows(axes: Axes, history: TagHistory, names: dict[str, str], colours: dict[str, str]) -> None:
     """One row for each tag that trended, with a bar from each time it began to when it ended."""
-    first, last = history.span
+    first, last = history.ends
     trends = history.trends()
     for row, (tag, name) in enumerate(names.items()):
         for event in trends[tag]:
@@ -224,15 +225,3 @@ def _root(values: Any) -> Any:
 def _days(seconds: Any) -> Any:
     """Unix seconds on matplotlib's time axis, whose unit is days."""
     return seconds / 86_400
-
-
-def duration(seconds: int) -> str:
-    """A duration in its largest whole unit.
-
-    >>> duration(1800), duration(90), duration(7200)
-    ('30 min', '90 s', '2 h')
-    """
-    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"{seconds // unit} {name}"
-    return f"{seconds} s"
