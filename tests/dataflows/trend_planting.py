@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from connectors.kafka_topic import KafkaTopic
 from groundswell import redis_keys
 from groundswell.records import Post
-from groundswell.trends import Trend, TrendEvent
+from groundswell.trends import TrendEvent
 from tests.dataflows.harness import Tables
 from tests.trends.oracle import Rules, Windows
 
@@ -26,6 +26,8 @@ SECONDS_A_PORTION = 60
 
 _START = datetime(2024, 5, 6, 12, tzinfo=UTC)
 _BURST = range(8, 14)
+_WORDS = ("market", "music", "train", "garden", "signal", "harbour", "summer", "light", "morning", "city", "coffee")
+_BURST_WORDS = ("water", "bridge", "river", "rising", "closed")
 #: No partition idles while a test runs, however long a restart takes.
 _NEVER = 86_400
 
@@ -33,9 +35,9 @@ _NEVER = 86_400
 class TrendPlanter:
     """Plants posts, portion after portion; event time moves on by a minute in each.
 
-    Within a partition no post is older than the newest before it by more than the disorder,
-    so nothing is late. ``posts`` are all that were planted, repeats left out, and ``newest``
-    the newest of each partition.
+    Within a partition no post, nor its repeat, is older than the newest before it by more than
+    the disorder: nothing is late, and what trends does not depend on which partition came first.
+    ``posts`` are all that were planted, repeats left out, ``newest`` the newest of each partition.
     """
 
     def __init__(self, bootstrap_servers: str, topic: str, seed: int) -> None:
@@ -58,7 +60,7 @@ class TrendPlanter:
                 self.newest[partition] = max(self.newest[partition], moment)
                 planted.append(_record(post))
                 if self._pick.random() < 0.02:
-                    planted.append(self._pick.choice(planted))
+                    planted.append(planted[-1])
             for value in planted:
                 self._producer.produce(self._topic, value, partition=partition)
         assert self._producer.flush(120) == 0
@@ -72,12 +74,14 @@ class TrendPlanter:
     def _post(self, moment: datetime) -> Post:
         number = len(self.posts)
         tags = [f"tag{min(int(self._pick.paretovariate(0.7)), 300)}" for _ in range(2)]
+        words = self._pick.choices(_WORDS, k=8)
         if self._portions in _BURST and self._pick.random() < 0.4:
             tags.append("flood")
+            words += self._pick.choices(_BURST_WORDS, k=3)
         return Post(
             f"post-{number}",
             "planted",
-            f"number {number} " + " ".join(f"#{tag}" for tag in tags),
+            " ".join([*words, *(f"#{tag}" for tag in tags)]),
             moment,
             f"author{self._pick.randrange(2_000)}",
             hashtags=tuple(dict.fromkeys(tags)),
@@ -162,17 +166,19 @@ def topic_events(bootstrap_servers: str, topic: str) -> list[TrendEvent]:
     return [msgspec.json.decode(value, type=TrendEvent) for value in values if value is not None]
 
 
-def superseded_events(events: Iterable[TrendEvent]) -> list[tuple[object, ...]]:
-    """Of each trend and moment what the highest generation and revision say, in order of time."""
+def superseded_events(events: Iterable[TrendEvent]) -> set[tuple[object, ...]]:
+    """Of each trend and moment what the highest generation and revision say."""
     newest: dict[tuple[str, datetime], TrendEvent] = {}
     for event in events:
         key = (event.trend.id, event.at)
         if key not in newest or newest[key].fence <= event.fence:
             newest[key] = event
-    return sorted(
-        (event.at, event.trend.tag, event.event, event.trend.since, *_figures(event.trend)) for event in newest.values()
-    )
+    return {
+        (event.event, event.trend.tag, f"{event.at:%d %H:%M:%S}", f"{event.trend.since:%d %H:%M:%S}", *_figures(event))
+        for event in newest.values()
+    }
 
 
-def _figures(trend: Trend) -> tuple[float, ...]:
+def _figures(event: TrendEvent) -> tuple[float, ...]:
+    trend = event.trend
     return trend.count, trend.peak, trend.authors, round(trend.score, 6)
