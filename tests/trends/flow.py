@@ -64,6 +64,27 @@ def sample_stream() -> dict[str, list[Arrival]]:
     return found
 
 
+def bursting_stream() -> dict[str, list[Arrival]]:
+    """Two partitions, twelve minutes apart, with a burst of one tag and its own words in each; nothing is late."""
+    pick = random.Random(5)
+    found: dict[str, list[Arrival]] = {}
+    for number, ahead in enumerate((0, 720)):
+        part = f"memory/{number}"
+        posts = []
+        for place in range(1200):
+            minute = place // 60
+            tags = [f"tag{min(int(pick.paretovariate(0.7)), 100)}"]
+            words = pick.choices(("market", "music", "train", "garden", "signal", "summer", "light"), k=6)
+            if 8 <= minute < 12 and pick.random() < 0.6:
+                tags.append("flood")
+                words += pick.choices(("river", "bridge", "water"), k=2)
+            each = post(ahead + max(0.0, place - pick.choice((0, 0, 2, 9))), *tags, name=f"{part} {place}")
+            each.text, each.author = " ".join(words), f"author{pick.randrange(500)}"
+            posts.append(each)
+        found[part] = [Arrival(part, tuple(posts[at : at + 25])) for at in range(0, len(posts), 25)]
+    return found
+
+
 def posts_of(stream: dict[str, list[Arrival]]) -> list[Post]:
     """All posts of a stream."""
     return [each for arrivals in stream.values() for arrival in arrivals for each in arrival.posts]

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
 from bytewax.inputs import AbortExecution
 
 from groundswell.trends import TrendEvent, Window
-from tests.trends.flow import RULES, Emissions, Memory, emissions, posts_of, run_flow, run_processes, sample_stream
+from operators.local_trends import LocalTrends
+from operators.trend_options import TrendOptions
+from tests.trends.flow import (
+    RULES,
+    Emissions,
+    Memory,
+    bursting_stream,
+    emissions,
+    posts_of,
+    run_flow,
+    run_processes,
+    sample_stream,
+)
 from tests.trends.oracle import Windows, count_windows
-from tests.trends.streams import batch_of, options_of, superseded
+from tests.trends.streams import batch_of, ended, options_of, superseded
 
 STREAM = sample_stream()
+BURSTING = bursting_stream()
+BURST_OPTIONS = TrendOptions(window=600, slide=30, top=10)
 BATCHES = {part: list(map(batch_of, arrivals)) for part, arrivals in STREAM.items()}
 
 
@@ -57,6 +72,45 @@ def test_a_run_that_is_cut_off_again_and_again_counts_the_same(tmp_path: Path, e
         source = Memory(BATCHES, _aborting_at(cut))
         run_flow(source, Emissions(said.append), options_of(RULES), recovery=tmp_path / "recovery")
     assert superseded(said) == expected
+
+
+def _events(said: Iterable[Window | TrendEvent]) -> set[tuple[object, ...]]:
+    """What the events say in the end, of each trend and moment the last; words and samples aside."""
+    newest = {(it.trend.id, it.at): it for it in said if isinstance(it, TrendEvent)}
+    return {
+        (
+            event.event,
+            event.trend.tag,
+            f"{event.at:%H:%M:%S}",
+            event.trend.count,
+            event.trend.authors,
+            event.trend.score,
+        )
+        for event in newest.values()
+    }
+
+
+def _bursts_in(turns: Sequence[str]) -> set[tuple[object, ...]]:
+    """The events when the partitions are read in these turns."""
+    queues = {part: iter(arrivals) for part, arrivals in BURSTING.items()}
+    trends = LocalTrends(BURST_OPTIONS, list(BURSTING))
+    arrivals = [*(next(queues[part]) for part in turns), *ended(BURSTING)]
+    return _events(item for arrival in arrivals for item in trends.feed([batch_of(arrival)]))
+
+
+def test_what_trends_depends_neither_on_the_turns_of_partitions_nor_on_restarts(tmp_path: Path) -> None:
+    in_order = [part for part, arrivals in BURSTING.items() for _ in arrivals]
+    wanted = _bursts_in(in_order)
+    assert {kind for kind, tag, *_ in wanted if tag == "flood"} == {"began", "changed", "ended"}
+    pick = random.Random(1)
+    for _ in range(5):
+        assert _bursts_in(pick.sample(in_order, len(in_order))) ^ wanted == set()
+    batches = {part: list(map(batch_of, arrivals)) for part, arrivals in BURSTING.items()}
+    said: list[Window | TrendEvent] = []
+    for cut in (30, 25, 11, 0):
+        source = Memory(batches, _aborting_at(cut))
+        run_flow(source, Emissions(said.append), BURST_OPTIONS, recovery=tmp_path / "recovery")
+    assert _events(said) ^ wanted == set()
 
 
 def test_two_processes_count_the_same(tmp_path: Path, expected: Windows) -> None:
