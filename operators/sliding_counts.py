@@ -67,11 +67,15 @@ class ShardReport(NamedTuple):
 
 
 class SlidingState(NamedTuple):
-    """What recovery keeps: where the window stands and of which chunks it is made, not the totals."""
+    """What recovery keeps: where the window stands and of which chunks it is made, not the totals.
+
+    ``arrived`` are chunks that came and wait for others: their pane may be dropped meanwhile.
+    """
 
     position: int | None
     furthest: int | None
     chunks: tuple[tuple[int, int], ...]
+    arrived: tuple[bytes, ...]
     pending: tuple[Progress, ...]
     watch: bytes
 
@@ -111,15 +115,18 @@ class SlidingCounts:
         if resume is not None:
             self._awaited = resume
             self._pending.extend(resume.pending)
+            for chunk in map(Chunk.decode, resume.arrived):
+                self._arrived[chunk.pane, chunk.number] = chunk
 
     def state(self) -> SlidingState:
         """As recovery keeps it. The chunks themselves come by again after a resume."""
         pending = tuple(progress._replace(events=()) for progress in self._pending)
+        arrived = tuple(chunk.encode() for chunk in self._arrived.values())
         if self._awaited is not None:
-            return self._awaited._replace(pending=pending)
+            return self._awaited._replace(arrived=arrived, pending=pending)
         chunks = tuple((pane, number) for pane, count in self._chunks.items() for number in range(count))
         watch = self._watch.state() if self._watch is not None else b""
-        return SlidingState(self._position, self._furthest, chunks, pending, watch)
+        return SlidingState(self._position, self._furthest, chunks, arrived, pending, watch)
 
     def take(self, values: Sequence[Chunk | Progress], shard: str) -> list[ShardReport]:
         """What these lead to. Chunks may come in any order, before or after the progress that speaks of them."""

@@ -7,7 +7,6 @@ The posts of the last moments are at hand for a tag that is watched from now on.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -20,6 +19,7 @@ from operators.bursts import decayed, trend_scores
 from operators.evidence import EvidenceStore
 from operators.kept_panes import KeptPane, KeptPanes
 from operators.panes import split_tags
+from operators.recent_posts import Occurrences, RecentPosts
 from operators.stream_totals import StreamTotals, StreamTotalsState
 from operators.tag_events import Hashes, TagEvents
 from operators.tag_table import Ints, TagTable
@@ -28,11 +28,9 @@ from operators.trend_options import TrendOptions
 _NO_TAGS: Final = np.empty(0, np.int64)
 #: Author-panes in the recent past below which a tag is not looked at.
 _LEAST_RECENT: Final = 3
-#: A history of less than this is forgotten at the next sweep.
+#: A history of less than this is forgotten when the tag has been away for half a window.
 _LEAST_HISTORY: Final = 2.0
-#: Occurrences at hand, for tags that are watched later.
-_HELD: Final = 2_048
-#: Slides between two sweeps of histories that have faded.
+#: Slides between two sweeps of histories that have faded; by the clock of the windows, so that a restart changes none.
 _SWEEP: Final = 64
 
 
@@ -73,11 +71,10 @@ class TrendWatch:
         self._watched: dict[str, _Watched] = {}
         self._block = max(1.0, options.window / 6)
         self._evidence = EvidenceStore(options.detection.samples, options.detection.max_samples, self._block)
-        self._held: deque[TagEvents] = deque()
-        self._held_tags = 0
+        self._posts = RecentPosts()
         self._background: list[str] = []
         self._stream = self._stream_totals(None)
-        self._slides = 0
+        self._slide = options.slide_panes
         self._history_state: tuple[str, bytes, bytes] | None = None
         if resume:
             self._resume(_decode(resume))
@@ -86,16 +83,7 @@ class TrendWatch:
         """Messages as they came; their posts may be evidence."""
         for message in events:
             self._background += message.background
-            if not message.tags:
-                continue
-            if self._watched and not self._watched.keys().isdisjoint(message.tags):
-                for row, tag in enumerate(message.tags):
-                    if tag in self._watched:
-                        self._collect(message, row, tag)
-            self._held.append(message)
-            self._held_tags += len(message.tags)
-            while self._held_tags > _HELD and len(self._held) > 1:
-                self._held_tags -= len(self._held.popleft().tags)
+            self._posts.arrive(message)
 
     def stream(self, posts: dict[int, int]) -> None:
         """Posts of the whole stream in panes that have closed."""
@@ -118,8 +106,10 @@ class TrendWatch:
 
     def candidates(self, end: int, entered: Ints, panes: KeptPanes) -> tuple[Candidate, ...]:
         """The tags that burst in the window that ends at ``end``; ``entered`` are those of its newest panes."""
+        position = end // self._seconds
         self._sweep(end)
-        self._stream.move(end // self._seconds)
+        self._stream.move(position)
+        self._collect(self._posts.come(position))
         if not len(entered) and not self._watched:
             return ()
         found = self._bursting(end, entered, panes)
@@ -204,11 +194,11 @@ class TrendWatch:
         watched = self._watched.get(tag)
         if watched is None:
             watched = self._watched[tag] = _Watched(end)
-            for message in self._held:
-                for row, name in enumerate(message.tags):
-                    if name == tag:
-                        self._collect(message, row, tag)
+            for key, post in self._posts.of(tag):
+                self._evidence.add(tag, key, post.created_at.timestamp(), post)
         watched.bursting_at = end
+        # Sums of the same numbers in another order differ in their last digits.
+        score = round(score, 6)
         count = int(self._table.total[number])
         if count < self._detection.min_count:
             return Candidate(tag, score, count, 0)
@@ -231,9 +221,14 @@ class TrendWatch:
         watched.sketches = kept
         return [sketch for _, sketch in kept.values() if len(sketch)]
 
-    def _collect(self, message: TagEvents, row: int, tag: str) -> None:
-        post = message.posts[row]
-        self._evidence.add(tag, int(message.posts_of[row]), post.created_at.timestamp(), post)
+    def _collect(self, came: list[Occurrences]) -> None:
+        """The posts of watched tags are evidence."""
+        for tags, posts_of, posts in came:
+            if self._watched and not self._watched.keys().isdisjoint(tags):
+                for row, tag in enumerate(tags):
+                    if tag in self._watched:
+                        post = posts[row]
+                        self._evidence.add(tag, int(posts_of[row]), post.created_at.timestamp(), post)
 
     def _history(self, tags: Ints, end: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         table = self._table
@@ -241,12 +236,12 @@ class TrendWatch:
 
     def _sweep(self, end: int) -> None:
         """Forget histories that have faded, and the tags of which nothing else is left."""
-        self._slides += 1
-        if self._slides % _SWEEP:
+        if end // self._seconds % (_SWEEP * self._slide):
             return
         table = self._table
         tags = np.flatnonzero(table.history)
-        faded = tags[self._history(tags, end) < _LEAST_HISTORY]
+        away = end - table.history_at[tags] >= self._size * self._seconds / 2
+        faded = tags[away & (self._history(tags, end) < _LEAST_HISTORY)]
         table.history[faded] = 0.0
         table.forget(faded[table.panes[faded] == 0].tolist())
         self._history_state = None
