@@ -87,10 +87,12 @@ class _Restartable:
         return self._count(arrived)
 
     def _count(self, arrived: dict[str, list[Any]]) -> list[Window | TrendEvent]:
+        # What one shard says keeps its order; which shard is heard first is anybody's guess.
+        keys = list(arrived)
+        self._shuffle.shuffle(keys)
         reports: list[ShardReport] = []
-        for key, values in arrived.items():
-            reports += self._counts[key].take(values, key)
-        self._shuffle.shuffle(reports)
+        for key in keys:
+            reports += self._counts[key].take(arrived[key], key)
         return self._merge.take(reports) if reports else []
 
     def _close(self, key: str, items: Sequence[Any], arrived: dict[str, list[Any]]) -> None:
