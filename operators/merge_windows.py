@@ -67,7 +67,11 @@ class MergeWindows:
             if self._board is not None and resume.board:
                 self._board.restore(resume.board)
                 self._background = Background.restored(resume.background)
-        self._decided = max(self._emitted, default=None)
+        decided = list(self._emitted)
+        if self._board is not None and self._board.end is not None:
+            # In a silence, more was decided on than was emitted.
+            decided.append(self._board.end)
+        self._decided = max(decided, default=None)
 
     def state(self) -> MergeState:
         detecting = self._board is not None
@@ -90,7 +94,7 @@ class MergeWindows:
             for text in report.background:
                 self._background.add(text)
             for window in report.windows:
-                self._windows.setdefault(window.end, {})[report.shard] = window
+                self._put(report.shard, window)
                 corrected.add(window.end)
         if len(self._reached) < SHARDS:
             return []
@@ -102,6 +106,14 @@ class MergeWindows:
         said += self._fall_silent(complete)
         self._forget()
         return said
+
+    def _put(self, shard: str, window: ShardWindow) -> None:
+        parts = self._windows.setdefault(window.end, {})
+        known = parts.get(shard)
+        if known is not None and known.candidates:
+            # Corrected before all others had reached it: what burst there is still to be decided on.
+            window = window._replace(candidates=known.candidates)
+        parts[shard] = window
 
     def _emit(self, end: int) -> list[Window | TrendEvent]:
         parts = self._windows[end]
@@ -121,6 +133,8 @@ class MergeWindows:
                 metrics.COUNT_ERROR.set(error)
         if self._decided is None or end > self._decided:
             said += self._decide(end, parts.values())
+        # What burst is decided on once: no need to keep the evidence for as long as the window may be corrected.
+        self._windows[end] = {shard: part._replace(candidates=()) for shard, part in parts.items()}
         return said
 
     def _decide(self, end: int, parts: Iterable[ShardWindow]) -> list[TrendEvent]:

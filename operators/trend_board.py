@@ -76,6 +76,11 @@ class TrendBoard:
         self._habits: dict[str, _Habit] = {}
 
     @property
+    def end(self) -> int | None:
+        """The window end that was decided on last."""
+        return self._end
+
+    @property
     def active(self) -> tuple[Trend, ...]:
         """The trends that have begun and not ended, by tag."""
         return tuple(self._active[tag].trend for tag in sorted(self._active))

@@ -1,0 +1,85 @@
+"""The merging of shards: what is decided once stays decided, whatever is corrected, restarted or silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from groundswell.step_ids import SHARDS
+from groundswell.trends import Candidate, Evidence, Sample, TrendEvent, Window
+from operators.merge_windows import MergeState, MergeWindows
+from operators.sliding_counts import ShardReport, ShardWindow
+from operators.tag_events import shard_key
+from operators.trend_options import DetectionOptions, TrendOptions
+
+_OPTIONS = TrendOptions(
+    window=60,
+    slide=10,
+    detection=DetectionOptions(
+        start_score=1.0, stop_score=0.5, hold=60, min_count=1, min_authors=1, min_author_share=0.0, ring=1
+    ),
+)
+
+
+def _merge(resume: MergeState | None = None) -> MergeWindows:
+    return MergeWindows(_OPTIONS, lambda: datetime(2024, 5, 6, tzinfo=UTC), resume)
+
+
+def _reports(reached: int, *windows: ShardWindow, shards: Iterable[int] = range(SHARDS)) -> list[ShardReport]:
+    """All of the shards have come to a window end; the windows are those of the first."""
+    return [
+        ShardReport(shard_key(shard), reached, reached - 60.0, windows if shard == 0 else (), ()) for shard in shards
+    ]
+
+
+def _window(end: int, count: int, *candidates: Candidate) -> ShardWindow:
+    return ShardWindow(end, (("ash", count),), 0, candidates)
+
+
+def _burst(evidence: Evidence | None = None) -> Candidate:
+    return Candidate("ash", 9.0, 5, 5, evidence=evidence)
+
+
+def _events(said: Iterable[Window | TrendEvent]) -> list[tuple[str, int]]:
+    return [(item.event, int(item.at.timestamp())) for item in said if isinstance(item, TrendEvent)]
+
+
+def test_a_restart_in_a_silence_goes_on_with_the_next_decision() -> None:
+    """
+    ::
+
+        windows     1000
+        silence          1010  1020  1030 ✗ 1040  1050  1060  1070
+        #ash        began                                     ended
+    """
+    merge = _merge()
+    assert _events(merge.take(_reports(1_000, _window(1_000, 5, _burst())))) == [("began", 1_000)]
+    for end in (1_010, 1_020, 1_030):
+        assert _events(merge.take(_reports(end))) == []
+    merge = _merge(merge.state())
+    said = [each for end in range(1_040, 1_100, 10) for each in _events(merge.take(_reports(end)))]
+    assert said == [("ended", 1_070)]
+
+
+def test_a_correction_before_the_last_shard_has_come_takes_no_burst_away() -> None:
+    """
+    ::
+
+        first shard    1000 (#ash bursts)   1000 corrected
+        the others                                          1000
+    """
+    merge = _merge()
+    others = range(1, SHARDS)
+    assert merge.take(_reports(1_000, _window(1_000, 5, _burst()), shards=[0])) == []
+    assert merge.take(_reports(1_000, _window(1_000, 6), shards=[0])) == []
+    said = merge.take(_reports(1_000, shards=others))
+    assert [count.count for item in said if isinstance(item, Window) for count in item.top] == [6]
+    assert _events(said) == [("began", 1_000)]
+
+
+def test_evidence_is_not_kept_once_it_was_decided_on() -> None:
+    evidence = Evidence(samples=tuple(Sample("s", str(number), "a post of some length") for number in range(300)))
+    merge = _merge()
+    merge.take(_reports(1_000, _window(1_000, 5, _burst(evidence))))
+    kept = [part for parts in merge.state().windows.values() for part in parts.values()]
+    assert kept and not any(part.candidates for part in kept)
