@@ -196,10 +196,11 @@ class OpenPanes:
         """Which occurrences come in time; ``None`` when all do. Moves the watermark on."""
         before = self.watermarks.value
         ends = (message.panes + 1) * self._seconds + self._options.lateness
-        reach = max((segment.newest for segment in message.segments), default=NEVER) - self._options.disorder
+        # A partition that wakes up lets its own newest rule again, which may lie beyond what it brings now.
+        reach = max((self.watermarks.newest(each.part, each.newest) for each in message.segments), default=NEVER)
         # A mark may let partitions rule that are far beyond what this message brings.
         marked = any(segment.mark is not None for segment in message.segments)
-        doubtful = bool(len(ends)) and (marked or float(ends.min()) <= max(before, reach))
+        doubtful = bool(len(ends)) and (marked or float(ends.min()) <= max(before, reach - self._options.disorder))
         accepted = np.ones(len(ends), dtype=bool) if doubtful else None
         for number, segment in enumerate(message.segments):
             if accepted is not None:

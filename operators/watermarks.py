@@ -57,6 +57,10 @@ class Watermarks:
     def state(self) -> WatermarkState:
         return dict(self._newest), self.value
 
+    def newest(self, part: str, newest: float) -> float:
+        """The newest event time of a partition that brings this one."""
+        return max(newest, self._newest.get(part, NEVER))
+
     def before(self, part: str, newest: Floats) -> Floats:
         """The watermark before each of some posts of a partition, given the newest time among those before it."""
         awake = part not in self._idle and part not in self._ended
@@ -73,7 +77,7 @@ class Watermarks:
         self._idle.pop(part, None)
         self._ended.discard(part)
         self._idle_base = None
-        self._newest[part] = max(newest, self._newest.get(part, NEVER))
+        self._newest[part] = self.newest(part, newest)
         self._update()
 
     def mark(self, part: str, mark: Mark) -> None:

@@ -156,6 +156,28 @@ def test_a_partition_that_wakes_up_behind_is_exact_within_the_lateness_and_late_
     }
 
 
+def test_a_partition_that_wakes_up_rules_by_the_newest_that_it_ever_brought() -> None:
+    """
+    ::
+
+        a   ──50──▶  idle           ──4──5 late──▶    with its first post a alone rules again: watermark 45
+        b            never came, idle
+    """
+    found = [
+        Arrival("a", (post(50, "ash"),)),
+        Arrival("a", mark=Mark(idle_for=30)),
+        Arrival("b", mark=Mark(idle_for=30)),
+        Arrival("a", (post(4, "birch"), post(5, "cedar"))),
+        *ended(["a", "b"]),
+    ]
+    assert counted(found, ["a", "b"], _RULES) == {
+        10: [("birch", 1)],
+        20: [("birch", 1)],
+        60: [("ash", 1)],
+        70: [("ash", 1)],
+    }
+
+
 def test_when_everything_is_idle_the_time_that_passes_empties_the_windows() -> None:
     """
     ::
