@@ -64,6 +64,9 @@ class KeptPanes:
         self._seen_panes: deque[int] = deque()
         self._repeated: list[tuple[int, list[int]]] = []
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._panes
+
     def get(self, number: int) -> KeptPane | None:
         return self._panes.get(number)
 

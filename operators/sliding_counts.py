@@ -220,13 +220,24 @@ class SlidingCounts:
                 if stop > self._position:
                     self._position = self._furthest = stop
                     continue
-            self._step()
-            first_time = not again
-            if first_time:
+            quiet = self._nothing_moves()
+            if quiet:
+                self._position += self._slide
+            else:
+                self._step()
+            if not again:
                 self._furthest = self._position
             if self._mass or again:
-                windows.append(self._window(first_time))
+                windows.append(self._window(first_time=not again, quiet=quiet))
         return windows
+
+    def _nothing_moves(self) -> bool:
+        """Whether no pane comes or goes with the next slide: most are like that where posts are rare."""
+        start, panes = self._position or 0, self._panes
+        return not any(
+            number in panes or number - self._size in panes or number - self._recent in panes
+            for number in range(start, start + self._slide)
+        )
 
     def _step(self) -> None:
         """One slide forward."""
@@ -270,11 +281,11 @@ class SlidingCounts:
         if pane is not None and self._watch is not None:
             self._watch.add_recent(pane, sign)
 
-    def _window(self, first_time: bool) -> ShardWindow:
+    def _window(self, *, first_time: bool, quiet: bool) -> ShardWindow:
         position = self._position or 0
         end = position * self._seconds
         candidates: tuple[Candidate, ...] = ()
-        if first_time and self._watch is not None:
+        if first_time and self._watch is not None and (self._watch.watching or not quiet):
             entered = [self._panes.get(number) for number in range(position - self._slide, position)]
             candidates = self._watch.candidates(end, _tags_of(entered), self._panes)
         return ShardWindow(end, self._top.best(), self._error, candidates)

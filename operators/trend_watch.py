@@ -79,6 +79,11 @@ class TrendWatch:
         if resume:
             self._resume(_decode(resume))
 
+    @property
+    def watching(self) -> bool:
+        """Whether any tag is watched: one whose score falls while nothing happens."""
+        return bool(self._watched)
+
     def arrived(self, events: Sequence[TagEvents]) -> None:
         """Messages as they came; their posts may be evidence."""
         for message in events:
