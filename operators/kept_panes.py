@@ -85,24 +85,13 @@ class KeptPanes:
         """
         newest = self.newest
         kept = self._panes.get(chunk.pane)
-        table = self._table
-        if kept is None and newest is not None and chunk.pane < newest:
-            kept = _nothing()
         made = self._made(chunk)
-        if kept is None:
-            table.panes[made.tags] += 1
-            self._panes[chunk.pane] = made
-            self._leave_out_seen(chunk.pane, made)
+        if kept is not None or (newest is not None and chunk.pane < newest):
+            self._add_late(chunk.pane, kept or _nothing(), made)
             return
-        merged = _merged(kept, made)
-        table.panes[kept.tags] -= 1
-        table.panes[merged.tags] += 1
-        self._panes[chunk.pane] = merged
-        for pane in range(chunk.pane, chunk.pane + self._horizon + 1):
-            if pane in self._panes:
-                self._recount(pane)
-        if self._seen_panes and chunk.pane >= self._seen_panes[0]:
-            self._rebuild_seen()
+        self._table.panes[made.tags] += 1
+        self._panes[chunk.pane] = made
+        self._leave_out_seen(chunk.pane, made)
 
     def drop(self, number: int) -> Ints:
         """Forget a pane that is in no window any more; the tags that no other pane holds."""
@@ -169,6 +158,38 @@ class KeptPanes:
         )
         return fitted, int(chunk.counts[left_out].max())
 
+    def _add_late(self, number: int, kept: KeptPane, late: KeptPane) -> None:
+        """Add to a pane that is not the newest; the cost is that of looking for what is new, not of counting anew."""
+        new = ~_which_are_in(late.pairs, kept.pairs)
+        pairs = late.pairs[new]
+        repeated = np.zeros(len(pairs), np.bool_)
+        repeated_later: list[int] = []
+        for other in self._which_may_hold(pairs, number):
+            shared = _which_are_in(pairs, self._panes[other].pairs)
+            if shared.any():
+                self._repeated.append((max(number, other), pairs[shared].tolist()))
+                if other < number:
+                    repeated |= shared
+                else:
+                    repeated_later.append(other)
+        merged = _merged(kept, late, new, late.pair_tag[new][~repeated])
+        self._table.panes[kept.tags] -= 1
+        self._table.panes[merged.tags] += 1
+        self._panes[number] = merged
+        for other in repeated_later:
+            self._recount(other)
+        if self._horizon and number >= max(self._panes) - self._horizon:
+            self._seen.update(pairs.tolist())
+            if number not in self._seen_panes:
+                self._seen_panes = deque(sorted((*self._seen_panes, number)))
+
+    def _which_may_hold(self, pairs: Keys, number: int) -> list[int]:
+        """The panes within the horizon of another in which there may be some of these pairs."""
+        near = [pane for pane in range(number - self._horizon, number + self._horizon + 1) if pane in self._panes]
+        if self._seen.isdisjoint(pairs.tolist()):
+            near = [pane for pane in near if pane not in self._seen_panes]
+        return [pane for pane in near if pane != number]
+
     def _leave_out_seen(self, number: int, pane: KeptPane) -> None:
         """Count the newest pane; nearly always nothing in it was seen before."""
         if not self._horizon:
@@ -180,8 +201,9 @@ class KeptPanes:
                 self._seen.update(pairs)
         pairs = pane.pairs.tolist()
         if not self._seen.isdisjoint(pairs):
-            self._repeated.append((number, [pair for pair in pairs if pair in self._seen]))
-            self._recount(number)
+            again = np.array([pair in self._seen for pair in pairs], dtype=np.bool_)
+            self._repeated.append((number, pane.pairs[again].tolist()))
+            pane.counts = _per_tag(pane.tags, pane.pair_tag[~again])
         self._seen.update(pairs)
         self._seen_panes.append(number)
 
@@ -213,24 +235,24 @@ def _nothing() -> KeptPane:
     return KeptPane(ints, ints, np.empty(0), ints, keys, ints, np.empty(0, np.uint32))
 
 
-def _merged(kept: KeptPane, late: KeptPane) -> KeptPane:
-    """Two parts of one pane; its counts are for the caller to make."""
-    pairs, first = np.unique(np.concatenate((kept.pairs, late.pairs)), return_index=True)
-    pair_tag = np.concatenate((kept.pair_tag, late.pair_tag))[first]
+def _merged(kept: KeptPane, late: KeptPane, new: npt.NDArray[np.bool_], counted: Ints) -> KeptPane:
+    """Two parts of one pane: ``new`` are the late pairs that the other lacks, ``counted`` the tags that they raise."""
+    pairs = np.concatenate((kept.pairs, late.pairs[new]))
+    pair_tag = np.concatenate((kept.pair_tag, late.pair_tag[new]))
     sketches = np.unique(
         (np.concatenate((kept.sketch_tag, late.sketch_tag)).astype(np.uint64) << np.uint64(32))
         | np.concatenate((kept.sketch, late.sketch))
     )
     sketch_tag = (sketches >> np.uint64(32)).astype(np.int64)
     tags = np.union1d(kept.tags, late.tags)
+    counts = _per_tag(tags, counted)
+    counts[np.searchsorted(tags, kept.tags)] += kept.counts
     authors = _per_tag(tags, sketch_tag).astype(np.float64)
     for part in (kept, late):
         at = np.searchsorted(tags, part.tags)
         # A sketch that is full no longer tells how many there are.
         authors[at] = np.maximum(authors[at], part.authors)
-    merged = KeptPane(
-        tags, np.zeros(len(tags), np.int64), authors, pair_tag, pairs, sketch_tag, sketches.astype(np.uint32)
-    )
+    merged = KeptPane(tags, counts, authors, pair_tag, pairs, sketch_tag, sketches.astype(np.uint32))
     merged.error = kept.error + late.error
     return merged
 
@@ -240,3 +262,14 @@ def _per_tag(tags: Ints, occurrences: Ints) -> Ints:
     order = np.argsort(tags)
     at = order[np.searchsorted(tags, occurrences, sorter=order)]
     return np.bincount(at, minlength=len(tags)).astype(np.int64)
+
+
+def _which_are_in(few: Keys, many: Keys) -> npt.NDArray[np.bool_]:
+    """Which of ``few`` distinct keys are among many; only the few are sorted."""
+    found = np.zeros(len(few), np.bool_)
+    if len(few) and len(many):
+        order = np.argsort(few)
+        ranked = few[order]
+        at = np.minimum(np.searchsorted(ranked, many), len(few) - 1)
+        found[order[at[ranked[at] == many]]] = True
+    return found

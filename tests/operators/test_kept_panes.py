@@ -81,3 +81,13 @@ def test_without_room_a_count_is_short_of_no_more_than_the_stated_error(loads: l
     assert len(table) <= room + least * len(loads)
     if len(exact) <= room:
         assert error == 0
+
+
+def test_a_pane_that_comes_late_before_all_that_are_near_is_known_too() -> None:
+    #   pane    3   4   5   6
+    #   post x  ●           ○       pane 5 came first, then 3, then 6
+    table = TagTable()
+    panes = KeptPanes(table, _HORIZON, 1_000, 10)
+    for pane, post in ((5, 2), (3, 1), (6, 1)):
+        panes.add(_chunk(pane, 0, [("a", post)]))
+    assert [_counts(table, panes, pane).get("a", 0) for pane in (3, 5, 6)] == [1, 1, 0]
