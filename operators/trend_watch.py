@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from groundswell.trends import Candidate
 from operators.authors import distinct
@@ -25,7 +26,8 @@ from operators.tag_events import Hashes, TagEvents
 from operators.tag_table import Ints, TagTable
 from operators.trend_options import TrendOptions
 
-_NO_TAGS: Final = np.empty(0, np.int64)
+Floats = npt.NDArray[np.float64]
+
 #: Author-panes in the recent past below which a tag is not looked at.
 _LEAST_RECENT: Final = 3
 #: A history of less than this is forgotten when the tag has been away for half a window.
@@ -168,11 +170,16 @@ class TrendWatch:
         """The tags whose score is high, of those that came now and those that are watched."""
         table, stream, detection = self._table, self._stream, self._detection
         tags = entered[table.recent[entered] >= _LEAST_RECENT]
-        known = _NO_TAGS
+        # In a long tail, something is always a little up: what is not watched must be half way to a trend.
+        least: Floats | float = max(detection.stop_score, detection.start_score / 2)
         if self._watched:
             numbers = [number for tag in self._watched if (number := table.get(tag)) is not None]
-            known = np.array(numbers, dtype=np.int64)
-            tags = np.union1d(tags, known)
+            known = np.array(sorted(numbers), dtype=np.int64)
+            if len(tags):
+                tags = np.union1d(tags, known)
+                least = np.where(np.isin(tags, known), detection.stop_score, least)
+            else:
+                tags, least = known, detection.stop_score
         if not len(tags):
             return []
         scores = trend_scores(
@@ -183,10 +190,6 @@ class TrendWatch:
             stream.window,
             stream.history,
             detection.tolerated_growth,
-        )
-        # In a long tail, something is always a little up: what is not watched must be half way to a trend.
-        least = np.where(
-            np.isin(tags, known), detection.stop_score, max(detection.stop_score, detection.start_score / 2)
         )
         high = scores >= least
         return [
