@@ -21,7 +21,7 @@ from groundswell.errors import StopJob
 from groundswell.records import Batch, Mark
 from groundswell.step_ids import SHARDS
 from groundswell.trends import TagCount, TrendEvent, Window
-from operators.closed_panes import ClosedPane
+from operators.closed_panes import ClosedPanes, pane_key
 from operators.merge_windows import MergeWindows
 from operators.open_panes import OpenPanes, Progress
 from operators.sliding_counts import ShardReport, make_sliding_counts
@@ -54,7 +54,7 @@ class _Restartable:
         self._shuffle = shuffle
         self._spreader = TagSpreader(options, lambda: now)
         self._open = {key: OpenPanes(options, _PARTS, panes.get(key)) for key in keys}
-        self._closed = {key: ClosedPane(state) for key, state in closed.items()}
+        self._closed = {key: ClosedPanes(state) for key, state in closed.items()}
         self._counts = {key: make_sliding_counts(options, counts.get(key)) for key in keys}
         self._merge = MergeWindows(options, lambda: now, merge)
         self._again = [key for key, pane in self._closed.items() if pane.notify_at() is not None]
@@ -98,11 +98,11 @@ class _Restartable:
     def _close(self, key: str, items: Sequence[Any], arrived: dict[str, list[Any]]) -> None:
         by_key: dict[str, list[Any]] = defaultdict(list)
         for item in items:
-            by_key[key if isinstance(item, Progress) else f"{key}/{item.pane}"].append(item)
+            by_key[key if isinstance(item, Progress) else pane_key(key, item.pane)].append(item)
         names = list(by_key)
         self._shuffle.shuffle(names)
         for name in names:
-            passed, gone = self._closed.setdefault(name, ClosedPane(None)).on_batch(by_key[name])
+            passed, gone = self._closed.setdefault(name, ClosedPanes(None)).on_batch(by_key[name])
             arrived[key] += passed
             if gone:
                 del self._closed[name]
