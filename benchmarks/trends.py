@@ -152,7 +152,8 @@ def _figures(process: subprocess.Popen[bytes]) -> Figures:
     printed, _ = process.communicate()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
-    return msgspec.json.decode(printed, type=Figures)
+    # Before it a process that waits for another one says so.
+    return msgspec.json.decode(printed.splitlines()[-1], type=Figures)
 
 
 def delay(stack: Stack, slide: int, disorder: float) -> float:
