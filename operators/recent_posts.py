@@ -58,13 +58,24 @@ class RecentPosts:
     def come(self, position: int) -> list[Occurrences]:
         """The occurrences of panes before ``position`` that had not come yet, the earliest first."""
         came: list[Occurrences] = []
-        while self._first is not None and (self._first < position or self._ahead_count > self._most_ahead):
-            for occurrences in self._ahead.pop(self._first):
-                self._ahead_count -= len(occurrences.tags)
-                came.append(occurrences)
-                self._behind.append(occurrences)
-                self._behind_count += len(occurrences.tags)
-            self._first = min(self._ahead, default=None)
+        while self._first is not None and self._first < position:
+            came += self._take_first(self._first)
+        return came
+
+    def beyond_room(self) -> list[Occurrences]:
+        """The earliest, as if their pane had come, where more are ahead than are held."""
+        came: list[Occurrences] = []
+        while self._first is not None and self._ahead_count > self._most_ahead:
+            came += self._take_first(self._first)
+        return came
+
+    def _take_first(self, first: int) -> list[Occurrences]:
+        came = self._ahead.pop(first)
+        self._first = min(self._ahead, default=None)
+        self._ahead_count -= sum(len(occurrences.tags) for occurrences in came)
+        for occurrences in came:
+            self._behind.append(occurrences)
+            self._behind_count += len(occurrences.tags)
         while self._behind_count > self._most_behind and len(self._behind) > 1:
             self._behind_count -= len(self._behind.popleft().tags)
         return came

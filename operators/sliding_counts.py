@@ -174,6 +174,8 @@ class SlidingCounts:
                 # What an ended input showed ahead of the watermark is to be reached anew.
                 self._back_to(target)
             windows = self._forward(target)
+        if target is not None and watch is not None:
+            watch.passed(target)
         self._forget(progress)
         metrics.LIVE_TAGS.inc(len(self._table) - self._live)
         self._live = len(self._table)

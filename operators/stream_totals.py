@@ -45,11 +45,13 @@ class StreamTotals:
                 self._panes[pane] = self._panes.get(pane, 0) + count
 
     def move(self, position: int) -> None:
-        """Sum up the panes before ``position``, which is not less than before.
+        """Sum up the panes before ``position``; one that was passed already changes nothing.
 
         The sums are those of the panes alone: by how many moves one came here makes no difference,
         so that a shard that passes over windows without a tag of its own says the same as others.
         """
+        if self._position is not None and position <= self._position:
+            return
         moved = self._size if self._position is None else position - self._position
         self._position = position
         if moved >= self._size:

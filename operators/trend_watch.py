@@ -91,10 +91,15 @@ class TrendWatch:
         for message in events:
             self._background += message.background
             self._posts.arrive(message)
+        self._collect(self._posts.beyond_room())
 
     def stream(self, posts: dict[int, int]) -> None:
         """Posts of the whole stream in panes that have closed."""
         self._stream.add(posts)
+
+    def passed(self, position: int) -> None:
+        """The windows that end before or at this pane are behind, whether or not there was a tag in them."""
+        self._stream.move(position)
 
     def add_recent(self, pane: KeptPane, sign: int) -> None:
         """A pane comes into the recent past (1) or leaves it (-1)."""
