@@ -260,11 +260,13 @@ def test_every_window_is_what_the_oracle_says(data: st.DataObject) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_windows_come_in_order_but_for_corrections(data: st.DataObject) -> None:
-    by = data.draw(rules())
+    """Without lateness there are no corrections; with it, one may be the first word on a window that was empty."""
+    by = replace(data.draw(rules()), lateness=data.draw(st.sampled_from([0, 60])))
     found = [*data.draw(arrivals(PARTS)), *ended(PARTS)]
     windows = [item for item in emitted([[each] for each in found], PARTS, by) if isinstance(item, Window)]
     first = [window.end for window in windows if window.revision == 0]
-    assert all(earlier < later for earlier, later in pairwise(first))
+    assert len(first) == len(set(first))
+    assert by.lateness or all(earlier < later for earlier, later in pairwise(first))
     assert all(window.end % by.slide == 0 and window.size == by.window for window in windows)
 
 
