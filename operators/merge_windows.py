@@ -19,9 +19,9 @@ from groundswell import metrics
 from groundswell.step_ids import SHARDS
 from groundswell.trends import Candidate, TagCount, TrendEvent, Window
 from operators.distinctive_words import Background, distinctive_words
-from operators.sliding_counts import ShardReport, ShardWindow
+from operators.sliding_counts import END, ShardReport, ShardWindow
 from operators.trend_board import TrendBoard
-from operators.trend_options import TrendOptions
+from operators.trend_options import DetectionOptions, TrendOptions
 from operators.watermarks import NEVER
 
 #: The one key under which everything is merged; also the partition of the sink behind it.
@@ -57,6 +57,8 @@ class MergeWindows:
         #: The end of the newest window that was emitted and was not empty.
         self._newest: int | None = None
         self._board: TrendBoard | None = None
+        #: The trends that were active when trends were last looked for, until it is said that they are not followed.
+        self._left_over: TrendBoard | None = None
         self._background = Background()
         if options.detection is not None:
             self._board = TrendBoard(self._generation, options.slide, options.detection)
@@ -67,6 +69,9 @@ class MergeWindows:
             if self._board is not None and resume.board:
                 self._board.restore(resume.board)
                 self._background = Background.restored(resume.background)
+            elif resume.board:
+                self._left_over = TrendBoard(self._generation, options.slide, DetectionOptions())
+                self._left_over.restore(resume.board)
         decided = list(self._emitted)
         if self._board is not None and self._board.end is not None:
             # In a silence, more was decided on than was emitted.
@@ -74,14 +79,14 @@ class MergeWindows:
         self._decided = max(decided, default=None)
 
     def state(self) -> MergeState:
-        detecting = self._board is not None
+        board = self._board or self._left_over
         return MergeState(
             self._generation,
             {end: dict(parts) for end, parts in self._windows.items()},
             dict(self._emitted),
             self._newest,
-            self._board.state() if self._board is not None else b"",
-            self._background.state() if detecting else b"",
+            board.state() if board is not None else b"",
+            self._background.state() if self._board is not None else b"",
         )
 
     def take(self, reports: Sequence[ShardReport]) -> list[Window | TrendEvent]:
@@ -104,6 +109,7 @@ class MergeWindows:
         for end in sorted(end for end in due if end <= complete):
             said += self._emit(end)
         said += self._fall_silent(complete)
+        said += self._finish(complete)
         self._forget()
         return said
 
@@ -166,6 +172,15 @@ class MergeWindows:
                 break
             said += self._decide(self._decided + slide, ())
         return said
+
+    def _finish(self, complete: int) -> list[TrendEvent]:
+        """End what trended when trends were still looked for."""
+        board, self._left_over = self._left_over, None
+        if board is None or board.end is None:
+            return []
+        following = board.end + self._options.slide
+        events = board.finish(following if complete == END else max(following, complete))
+        return [msgspec.structs.replace(event, revision=self._first_revision) for event in events]
 
     def _forget(self) -> None:
         """Windows that will not change need not be known any more; the newest is kept as a mark."""

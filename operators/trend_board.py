@@ -115,6 +115,11 @@ class TrendBoard:
             events += self._follow(end, hot[tag], describe)
         return events
 
+    def finish(self, end: int) -> list[TrendEvent]:
+        """End everything that is active, at a window end that is later than the one before."""
+        self._end = end
+        return [self._end_trend(tag, end) for tag in sorted(self._active)]
+
     def state(self) -> bytes:
         """Everything that the next decision depends on."""
         active = [self._active[tag] for tag in sorted(self._active)]

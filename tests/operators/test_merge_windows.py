@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
+
+import pytest
 
 from groundswell.step_ids import SHARDS
 from groundswell.trends import Candidate, Evidence, Sample, TrendEvent, Window
 from operators.merge_windows import MergeState, MergeWindows
-from operators.sliding_counts import ShardReport, ShardWindow
+from operators.sliding_counts import END, ShardReport, ShardWindow
 from operators.tag_events import shard_key
 from operators.trend_options import DetectionOptions, TrendOptions
 
@@ -21,8 +24,12 @@ _OPTIONS = TrendOptions(
 )
 
 
+def _now() -> datetime:
+    return datetime(2024, 5, 6, tzinfo=UTC)
+
+
 def _merge(resume: MergeState | None = None) -> MergeWindows:
-    return MergeWindows(_OPTIONS, lambda: datetime(2024, 5, 6, tzinfo=UTC), resume)
+    return MergeWindows(_OPTIONS, _now, resume)
 
 
 def _reports(reached: int, *windows: ShardWindow, shards: Iterable[int] = range(SHARDS)) -> list[ShardReport]:
@@ -83,3 +90,15 @@ def test_evidence_is_not_kept_once_it_was_decided_on() -> None:
     merge.take(_reports(1_000, _window(1_000, 5, _burst(evidence))))
     kept = [part for parts in merge.state().windows.values() for part in parts.values()]
     assert kept and not any(part.candidates for part in kept)
+
+
+@pytest.mark.parametrize(("complete", "at"), [(1_020, 1_020), (END, 1_010)], ids=["live", "at-the-end"])
+def test_what_trended_ends_when_trends_are_looked_for_no_more(complete: int, at: int) -> None:
+    merge = _merge()
+    merge.take(_reports(1_000, _window(1_000, 5, _burst())))
+    only_counting = MergeWindows(replace(_OPTIONS, detection=None), _now, merge.state())
+    # Thrown away before all shards were heard of, it has still to say so.
+    only_counting = MergeWindows(replace(_OPTIONS, detection=None), _now, only_counting.state())
+    assert _events(only_counting.take(_reports(complete))) == [("ended", at)]
+    assert only_counting.state().board == b""
+    assert _events(only_counting.take(_reports(complete))) == []
