@@ -152,7 +152,7 @@ def _type(shape: shapes.Type) -> str:
 
 def _range(shape: shapes.IntType | shapes.FloatType) -> str:
     if shape.ge is not None and shape.le is not None:
-        return f", {shape.ge:g} to {shape.le:g}"
+        return f", {shape.ge:.15g} to {shape.le:.15g}"
     if shape.ge is not None:
         return f", at least {shape.ge:g}"
     return f", above {shape.gt:g}" if shape.gt is not None else ""

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import msgspec
 from rich.console import Console, Group, RenderableType
@@ -26,7 +27,7 @@ from groundswell.settings import Settings
 from groundswell.trends import Trend, Window
 
 _REFRESH_SECONDS = 1.0
-#: Columns of a sparkline.
+#: Most columns of a sparkline.
 _POINTS = 24
 _BARS = "▁▂▃▄▅▆▇█"
 #: Most windows that are looked at for the sparklines.
@@ -112,12 +113,17 @@ def _shown(now: TrendsNow, limit: int | None) -> Shown | None:
 
 
 def _history(tag: str, newest: Window, windows: tuple[Window, ...]) -> tuple[int | None, ...]:
-    """The highest count of a tag in each of :data:`_POINTS` equal parts of the time that the newest window spans."""
-    points: list[int | None] = [None] * _POINTS
+    """The highest count of a tag in equal parts of the time that the newest window spans.
+
+    There are :data:`_POINTS` of them, or fewer where windows end less often.
+    """
+    ends = sorted({window.end for window in windows} | {newest.end})
+    slide = min((later - earlier for earlier, later in pairwise(ends)), default=1)
+    points: list[int | None] = [None] * max(1, min(_POINTS, newest.size // slide))
     for window in (*windows, newest):
-        place = _POINTS - 1 - (newest.end - window.end) * _POINTS // newest.size
+        place = len(points) - 1 - (newest.end - window.end) * len(points) // newest.size
         count = next((each.count for each in window.top if each.tag == tag), None)
-        if 0 <= place < _POINTS and count is not None:
+        if 0 <= place < len(points) and count is not None:
             points[place] = max(points[place] or 0, count)
     return tuple(points)
 
@@ -160,7 +166,13 @@ def _drawn(shown: Shown, now: datetime) -> RenderableType:
     trends = {trend.tag: trend for trend in shown.trends}
     table = Table(box=None, pad_edge=False)
     for name, justify in _COLUMNS:
-        table.add_column(name or span(shown.size), justify="right" if justify else "left", no_wrap=True)
+        # Where room is short, the tags are cut before anything else.
+        table.add_column(
+            name or span(shown.size),
+            justify="right" if justify else "left",
+            no_wrap=name != "tag",
+            overflow="ellipsis",
+        )
     for line in shown.top:
         trend = trends.pop(line.tag, None)
         table.add_row(str(line.rank), *_named(line.tag, line.count, trend), _spark(line.history))
@@ -186,7 +198,8 @@ def _named(tag: str, count: int, trend: Trend | None) -> list[str]:
     shown = escape(printable(f"#{tag}"))
     if trend is None:
         return [shown, f"{count:,}", "", "", ""]
-    return [f"[bold]{shown}[/bold]", f"{count:,}", f"{trend.authors:,}", f"{trend.score:.1f}", moment(trend.since)]
+    since = f"{trend.since:%d %b %H:%M}"
+    return [f"[bold]{shown}[/bold]", f"{count:,}", f"{trend.authors:,}", f"{trend.score:.1f}", since]
 
 
 def _spark(history: tuple[int | None, ...]) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cli.options import load
-from cli.trends_outputs import TrendsOutputs
+from cli.trends_outputs import STDOUT, TrendsOutputs
 from connectors.file_formats import FileOptions
 from connectors.file_watch import FileWatch
 from dataflows import assembly
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.top == "0":
         options = replace(options, top=0)
     paths = _paths(args.files)
-    _check_outputs(args)
+    _check_outputs(args, paths)
     try:
         with contextlib.ExitStack() as stack:
             outputs = TrendsOutputs(stack, options, args.out, args.events, args.plot)
@@ -99,13 +99,24 @@ def _paths(given: Sequence[str]) -> list[Path]:
         watch = FileWatch([name], once=True)
         watch.check()
         found |= dict.fromkeys(file.path for file in watch.look().arrived)
-    return [Path(path) for path in found]
+    paths = [Path(path) for path in found]
+    for path in paths:
+        if not path.is_file():
+            raise SettingsError(f"{path} is no plain file: write what it gives to one, and name that")
+    return paths
 
 
-def _check_outputs(args: argparse.Namespace) -> None:
+def _check_outputs(args: argparse.Namespace, paths: Sequence[Path]) -> None:
     """What would only be noticed after all the counting."""
     if args.out == args.events:
         raise SettingsError(f"--out and --events are both {args.out}: windows and events go to two places")
+    taken = dict.fromkeys((path.resolve() for path in paths), "a file to be read")
+    for option, name in (("--out", args.out), ("--events", args.events), ("--plot", args.plot)):
+        if name is None or name == STDOUT or Path(name).is_char_device():
+            continue
+        if (place := Path(name).resolve()) in taken:
+            raise SettingsError(f"{option} {name} is also {taken[place]} and would be overwritten: name another file")
+        taken[place] = option
     if args.plot is None:
         return
     if args.plot.suffix.lower() not in _PICTURES:

@@ -16,7 +16,7 @@ import msgspec
 from connectors.logs import mask
 from connectors.redis_address import has_hash_tag, parse_address
 from groundswell.errors import SettingsError
-from groundswell.settings import SECRET_CLIENT_KEYS, SECRETS, Redis, Settings
+from groundswell.settings import SECRET_CLIENT_KEYS, SECRETS, Redis, Settings, Trends
 
 ENVIRONMENT_PREFIX = "GROUNDSWELL_"
 _FILE_SUFFIX = "_FILE"
@@ -25,6 +25,8 @@ _CLIENT = ["kafka", "client"]
 _NOT_SETTINGS = frozenset({"GROUNDSWELL_SHARED_DATA", "GROUNDSWELL_CACHE", "GROUNDSWELL_STRICT"})
 _SECRET_NAME = re.compile(r"pass|secret|api_?key|token", re.IGNORECASE)
 _NOT_SETTINGS_PREFIXES = ("GROUNDSWELL_FUZZ_", "GROUNDSWELL_OUTAGE_", "GROUNDSWELL_TEST_")
+#: In how many windows a post may be; every one of them is made and told.
+_MOST_WINDOWS = 100_000
 
 
 def load_settings(
@@ -288,16 +290,24 @@ def _check_together(settings: Settings) -> None:
             datetime.fromisoformat(start)
         except ValueError:
             raise SettingsError(f"generator.start = {start!r}: expected a time such as 2026-01-31T12:00:00Z") from None
-    trends = settings.trends
+    _check_trends(settings.trends)
+    if settings.dead_letters.store == "kafka" and "kafka" not in settings.sources.use:
+        raise SettingsError("dead_letters.store = 'kafka' needs 'kafka' in sources.use")
+
+
+def _check_trends(trends: Trends) -> None:
     if trends.slide > trends.window:
         raise SettingsError(
             f"trends.slide = {trends.slide}: no more than trends.window = {trends.window}, or some posts would be in "
             "no window"
+        )
+    if trends.window > _MOST_WINDOWS * trends.slide:
+        raise SettingsError(
+            f"trends.slide = {trends.slide}: at least {-(-trends.window // _MOST_WINDOWS)} with trends.window = "
+            f"{trends.window}, or a post would be in more than {_MOST_WINDOWS:,} windows"
         )
     if trends.detection.stop_score > trends.detection.start_score:
         raise SettingsError(
             f"trends.detection.stop_score = {trends.detection.stop_score}: no more than start_score = "
             f"{trends.detection.start_score}, or trends would end as they begin"
         )
-    if settings.dead_letters.store == "kafka" and "kafka" not in settings.sources.use:
-        raise SettingsError("dead_letters.store = 'kafka' needs 'kafka' in sources.use")

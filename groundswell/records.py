@@ -52,8 +52,8 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
     """What a source says of a partition instead of a record.
 
     ``idle_for`` are the seconds of wall time for which the partition, read up to its
-    end, has had nothing new, 0 when that is no longer known; ``ended`` says that its input is finite and was read whole.
-    With neither, the partition takes back that it had nothing: its input does not answer.
+    end, has had nothing new, 0 when that is no longer known; ``ended`` says that its input is finite and was read
+    whole. With neither, the partition takes back that it had nothing: its input does not answer.
     """
 
     idle_for: float = 0.0

@@ -306,8 +306,8 @@ class Trends(_Section, frozen=True):
 
     #: Whether hashtags are counted at all.
     enabled: bool = True
-    #: Size of the window, in seconds.
-    window: Positive = 1_800
+    #: Size of the window, in seconds; at most 366 days.
+    window: Annotated[int, Meta(ge=1, le=31_622_400)] = 1_800
     #: Time between two windows, in seconds.
     slide: Positive = 10
     #: Tags of a window that are reported.

@@ -94,11 +94,41 @@ def test_a_table_shows_the_top_tags_and_what_trends(
     assert heading.startswith(f"10m up to {datetime.fromtimestamp(end, UTC):%Y-%m-%d %H:%M:%S} UTC, ")
     assert "not" not in heading
     assert header.split() == ["#", "tag", "count", "authors", "score", "trends", "since", "10m"]
-    since = f"{datetime.fromtimestamp(end - 100, UTC):%Y-%m-%d %H:%M:%S}"
-    assert rows[0].split()[:7] == ["1", "#storm", "59", "39", "12.3", *since.split()]
+    since = f"{datetime.fromtimestamp(end - 100, UTC):%d %b %H:%M}"
+    assert rows[0].split()[:8] == ["1", "#storm", "59", "39", "12.3", *since.split()]
     assert rows[0].rstrip().endswith("  ▁▂▂▃▄▄▅▆▆▇██")
     assert rows[1].split() == ["2", "#tea", "7", "█" * 24]
     assert rows[2].split()[:4] == ["#rain[bold]", "3", "2", "9.5"]
+
+
+def test_a_line_without_gaps_has_no_more_columns_than_windows(
+    write: Write, overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """::
+
+    window ends    -550  -500 ....  0
+    tea               1     2 .... 12
+    """
+    end = recent()
+    write([window(end - 50 * back, ("tea", 12 - back)) for back in range(11, -1, -1)], [])
+    assert main(["trends", "--json", *options(overrides)]) == 0
+    assert json.loads(capsys.readouterr().out)["top"][0]["history"] == list(range(1, 13))
+
+
+def test_where_room_is_short_the_tag_is_cut_and_nothing_else(
+    write: Write, overrides: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    end = recent()
+    write([window(end - 10, ("storms" * 9, 1)), window(end, ("storms" * 9, 3))], [began(end, "storms" * 9, 123.45, 3)])
+    assert main(["trends", *options(overrides)]) == 0
+    _, header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["#", "tag", "count", "authors", "score", "trends", "since", "10m"]
+    assert row.split()[1].startswith("#storms")
+    assert row.split()[1].endswith("…")
+    assert row.split()[2:5] == ["3", "2", "123.5"]
+    assert row.endswith("▇")
+    assert len(row) <= 80
 
 
 def test_json_is_one_object_with_everything(

@@ -259,6 +259,7 @@ def test_nothing_at_all_makes_empty_files(replay: Replay, tmp_path: Path) -> Non
     ("words", "code", "message"),
     [
         (["missing.jsonl", "--out", "-"], 2, "there is no file or folder 'missing.jsonl'"),
+        (["/dev/null", "--out", "-"], 2, "/dev/null is no plain file"),
         (["{file}", "--out", "-", "--window", "0"], 2, "trends.window = 0"),
         (["{file}", "--out", "-", "--top", "-1"], 2, "trends.top = -1"),
         (["{file}", "--out", "-", "--slide", "60", "--window", "10"], 2, "slide"),
@@ -267,6 +268,10 @@ def test_nothing_at_all_makes_empty_files(replay: Replay, tmp_path: Path) -> Non
         (["{file}", "--out", "-", "--plot", "x.txt"], 2, "a picture ends in .png"),
         (["{file}", "--out", "-", "--plot", "none/x.png"], 2, "there is no folder 'none'"),
         (["{file}", "--out", "none/x.jsonl"], 1, "No such file or directory"),
+        (["{file}", "--out", "p.jsonl"], 2, "--out p.jsonl is also a file to be read and would be overwritten"),
+        (["{file}", "--out", "-", "--events", "{file}"], 2, "is also a file to be read and would be overwritten"),
+        (["{file}", "--out", "x", "--events", "../{folder}/x"], 2, "/x is also --out and would be overwritten"),
+        (["{file}", "--out", "x.png", "--plot", "x.png"], 2, "--plot x.png is also --out"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_counted(
@@ -279,7 +284,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_counted(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path / "p.jsonl", [post(1, 0, "a")])
-    assert main(["trends", "replay", *(word.format(file=file) for word in words)]) == code
+    assert main(["trends", "replay", *(word.format(file=file, folder=tmp_path.name) for word in words)]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err

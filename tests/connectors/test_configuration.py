@@ -39,6 +39,8 @@ def test_nothing_given_is_the_embedded_default() -> None:
         ("[decode.mapping]\nidd = 'x'", "decode.mapping.idd = 'x': no such setting; did you mean decode.mapping.id?"),
         ("[[generator.bursts]]\ntag = 'x'\nstart = -1\nduration = 1", "generator.bursts[0].start = -1"),
         ("[other]\nx = 1", "known: job, sources, kafka,"),
+        ("[trends]\nwindow = 31622401", "trends.window = 31622401: expected `int` <= 31622400"),
+        ("[trends]\nwindow = 1000001\nslide = 10", "trends.slide = 10: at least 11 with trends.window = 1000001"),
         (
             "[[generator.bursts]]\ntag = 'x'\nstart = 1\nduration = 1\nshar = 1",
             "generator.bursts[0].shar = 1: no such setting; did you mean generator.bursts[0].share?",
