@@ -12,6 +12,7 @@ Whether a pair counts depends on the panes alone, not on the order in which they
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -51,13 +52,22 @@ class KeptPanes:
 
     ``room`` is how many tags the table may hold before tags that are new and rare in
     their pane are left out; at least ``least`` tags of each pane are taken whatever it holds.
+    Before that, ``make_room`` is asked to forget so many tags that no pane holds, or all there are.
     """
 
-    def __init__(self, table: TagTable, horizon: int, room: int, least: int) -> None:
+    def __init__(
+        self,
+        table: TagTable,
+        horizon: int,
+        room: int,
+        least: int,
+        make_room: Callable[[int], None] = lambda _tags: None,
+    ) -> None:
         self._table = table
         self._horizon = horizon
         self._room = room
         self._least = least
+        self._make_room = make_room
         self._panes: dict[int, KeptPane] = {}
         #: The pairs of the newest panes, and the panes that they are of.
         self._seen: set[int] = set()
@@ -136,6 +146,10 @@ class KeptPanes:
         if len(table) + len(chunk.tags) <= self._room:
             return chunk, 0
         new = np.array([tag not in table for tag in chunk.tags], dtype=np.bool_)
+        lacking = len(table) + int(new.sum()) - self._room
+        if lacking > 0:
+            self._make_room(lacking)
+            new = np.array([tag not in table for tag in chunk.tags], dtype=np.bool_)
         room = max(self._room - len(table), self._least)
         if int(new.sum()) <= room:
             return chunk, 0

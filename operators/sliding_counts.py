@@ -97,9 +97,8 @@ class SlidingCounts:
         self._recent = options.recent_panes
         self._table = table
         self._watch = watch
-        self._panes = KeptPanes(
-            table, options.horizon_panes, options.max_live_tags, options.max_live_tags // self._size
-        )
+        kept = (table, options.horizon_panes, options.max_live_tags, options.max_live_tags // self._size)
+        self._panes = KeptPanes(*kept, watch.make_room) if watch is not None else KeptPanes(*kept)
         self._top = TopTags(table, options.top)
         self._live = 0
         #: The end of the window that the totals stand for, in panes, and the furthest that it has been.

@@ -101,6 +101,21 @@ class TrendWatch:
         """The windows that end before or at this pane are behind, whether or not there was a tag in them."""
         self._stream.move(position)
 
+    def make_room(self, tags: int) -> None:
+        """Forget so many tags of which nothing but a history is left, the faintest first, or all: counts matter more.
+
+        An eighth of them at least, since all tags are looked at.
+        """
+        table = self._table
+        unheld = np.flatnonzero((table.history > 0.0) & (table.panes == 0))
+        if not len(unheld):
+            return
+        strength = self._history(unheld, int(table.history_at[unheld].max()))
+        faintest = unheld[np.argsort(strength, kind="stable")[: max(tags, len(unheld) // 8)]]
+        table.history[faintest] = 0.0
+        table.forget(faintest.tolist())
+        self._history_state = None
+
     def add_recent(self, pane: KeptPane, sign: int) -> None:
         """A pane comes into the recent past (1) or leaves it (-1)."""
         self._table.recent[pane.tags] += sign * pane.authors
