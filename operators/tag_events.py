@@ -22,8 +22,12 @@ from groundswell.records import Batch, Envelope, Mark, Post
 from groundswell.step_ids import SHARDS
 from operators.trend_options import TrendOptions
 
-#: Most texts of one activation that go into the background of the distinctive words.
-BACKGROUND_TEXTS = 8
+#: Texts of one activation that go into the background of the distinctive words: more of them at the start, for
+#: without a background nothing is distinctive, fewer once there is one.
+FIRST_TEXTS = 64
+FURTHER_TEXTS = 4
+#: Texts after which there is one.
+ENOUGH_TEXTS = 20_000
 _CACHED_TAGS = 1_000_000
 _NOWHERE = float("-inf")
 
@@ -124,6 +128,7 @@ class TagSpreader:
         self._count_original = options.count_original
         self._detect = options.detection is not None
         self._clock = clock
+        self._texts = 0
         self._shards = _Shards()
         self._keys = [shard_key(shard) for shard in range(SHARDS)]
 
@@ -134,6 +139,7 @@ class TagSpreader:
         latest = self._clock().timestamp() + self._disorder
         stream: dict[int, int] = {}
         background: list[str] = []
+        wanted = FIRST_TEXTS if self._texts < ENOUGH_TEXTS else FURTHER_TEXTS
         for batch in batches:
             posts = [change.post for change in batch.changes if type(change) is Envelope]
             if not posts and batch.mark is None:
@@ -145,11 +151,12 @@ class TagSpreader:
             panes, counts = np.unique(np.floor_divide(times, self._pane).astype(np.int64), return_counts=True)
             for pane, count in zip(panes.tolist(), counts.tolist(), strict=True):
                 stream[pane] = stream.get(pane, 0) + count
-            if self._detect and len(background) < BACKGROUND_TEXTS:
-                stride = max(1, len(posts) // BACKGROUND_TEXTS)
+            if self._detect and len(background) < wanted:
+                stride = max(1, len(posts) // wanted)
                 # Reposts would make what is repeated most the background of everything.
                 texts = [post.text for post in posts[::stride] if post.repost_of is None]
-                background += texts[: BACKGROUND_TEXTS - len(background)]
+                background += texts[: wanted - len(background)]
+        self._texts += len(background)
         if not segments:
             return []
         return self._messages(found, tuple(segments), stream, background)
