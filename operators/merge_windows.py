@@ -129,7 +129,9 @@ class MergeWindows:
         error = max((part.error for part in parts.values()), default=0)
         before = self._emitted.get(end)
         said: list[Window | TrendEvent] = []
-        if before is None or (before.top, before.error) != (top, error):
+        # What was empty all along need not be said, only what has become so.
+        changed = bool(top or error) if before is None else (before.top, before.error) != (top, error)
+        if changed:
             revision = self._first_revision if before is None else max(before.revision + 1, self._first_revision)
             window = Window(self._generation, end, revision, self._options.window, top, error)
             self._emitted[end] = window
@@ -139,8 +141,11 @@ class MergeWindows:
                 metrics.COUNT_ERROR.set(error)
         if self._decided is None or end > self._decided:
             said += self._decide(end, parts.values())
-        # What burst is decided on once: no need to keep the evidence for as long as the window may be corrected.
-        self._windows[end] = {shard: part._replace(candidates=()) for shard, part in parts.items()}
+        if end in self._emitted:
+            # What burst is decided on once: no need to keep the evidence for as long as the window may be corrected.
+            self._windows[end] = {shard: part._replace(candidates=()) for shard, part in parts.items()}
+        else:
+            del self._windows[end]
         return said
 
     def _decide(self, end: int, parts: Iterable[ShardWindow]) -> list[TrendEvent]:

@@ -102,3 +102,19 @@ def test_what_trended_ends_when_trends_are_looked_for_no_more(complete: int, at:
     assert _events(only_counting.take(_reports(complete))) == [("ended", at)]
     assert only_counting.state().board == b""
     assert _events(only_counting.take(_reports(complete))) == []
+
+
+def test_a_window_that_was_empty_all_along_is_neither_said_nor_kept() -> None:
+    """
+    ::
+
+        windows       1000   1010        1200
+        corrected                 1100         with a late post; its shard tells those up to 1200 again
+    """
+    merge = _merge()
+    merge.take(_reports(1_200, _window(1_000, 5), _window(1_200, 5)))
+    empty = [ShardWindow(end, (), 0, ()) for end in range(1_110, 1_200, 10)]
+    said = merge.take(_reports(1_200, _window(1_100, 1), *empty))
+    assert [item.end for item in said if isinstance(item, Window)] == [1_100]
+    assert merge.take(_reports(1_200)) == []
+    assert set(merge.state().windows) <= {1_000, 1_100, 1_200}
