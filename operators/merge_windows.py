@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import bytewax.operators as op
 import msgspec
@@ -26,6 +26,8 @@ from operators.watermarks import NEVER
 
 #: The one key under which everything is merged; also the partition of the sink behind it.
 MERGED = "00"
+#: More corrections than a window gets between a snapshot and a crash.
+_CORRECTIONS: Final = 100_000
 
 
 class MergeState(NamedTuple):
@@ -49,7 +51,7 @@ class MergeWindows:
         self._options = options
         now = int(clock().timestamp() * 1000)
         self._generation = now if resume is None else resume.generation
-        self._first_revision = 0 if resume is None else now
+        self._first_revision = 0 if resume is None else _revision_after(resume, now)
         self._reached: dict[str, int] = {}
         self._settled: dict[str, float] = {}
         self._windows: dict[int, dict[str, ShardWindow]] = {}
@@ -195,6 +197,11 @@ class MergeWindows:
             self._windows.pop(end, None)
             del self._emitted[end]
         metrics.WATERMARK.set(settled + self._options.lateness if settled != NEVER else 0)
+
+
+def _revision_after(resume: MergeState, now: int) -> int:
+    """A revision above all that was given before, also where the clock was set back meanwhile."""
+    return max(now, max((window.revision for window in resume.emitted.values()), default=0) + _CORRECTIONS)
 
 
 class _Logic(StatefulBatchLogic[ShardReport, Any, MergeState]):

@@ -177,6 +177,11 @@ class TrendBoard:
         events = []
         begun: set[str] = set()
         strength = {tag: hot[tag].score if tag in hot else 0.0 for tag in self._active}
+        while len(self._active) > self._options.max_active:  # fewer are allowed than before a restart
+            weakest = min(strength, key=lambda tag: (strength[tag], tag))
+            del strength[weakest]
+            self._displaced.add(weakest)
+            events.append(self._end_trend(weakest, end))
         for new in sorted(hot.values(), key=lambda candidate: (-candidate.score, candidate.tag)):
             if new.tag in self._active or not self._may_begin(new, end) or self._is_cut(new, hot):
                 continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -24,8 +25,8 @@ _OPTIONS = TrendOptions(
 )
 
 
-def _now() -> datetime:
-    return datetime(2024, 5, 6, tzinfo=UTC)
+def _now(hours_ago: int = 0) -> datetime:
+    return datetime(2024, 5, 6, tzinfo=UTC) - timedelta(hours=hours_ago)
 
 
 def _merge(resume: MergeState | None = None) -> MergeWindows:
@@ -118,3 +119,12 @@ def test_a_window_that_was_empty_all_along_is_neither_said_nor_kept() -> None:
     assert [item.end for item in said if isinstance(item, Window)] == [1_100]
     assert merge.take(_reports(1_200)) == []
     assert set(merge.state().windows) <= {1_000, 1_100, 1_200}
+
+
+def test_revisions_rise_with_every_restart_even_when_the_clock_was_set_back() -> None:
+    merge, revisions = _merge(), []
+    for restart in range(4):
+        merge = MergeWindows(_OPTIONS, partial(_now, hours_ago=restart), merge.state())
+        said = merge.take(_reports(1_000, _window(1_000, restart + 1)))
+        revisions += [item.revision for item in said if isinstance(item, Window)]
+    assert revisions == sorted(set(revisions)) and len(revisions) == 4

@@ -173,6 +173,17 @@ def test_the_weakest_leaves_for_a_stronger_one() -> None:
     assert [trend.tag for trend in the.active] == ["a", "c"]
 
 
+def test_when_fewer_are_allowed_than_before_the_weakest_leave_at_once() -> None:
+    before = board(max_active=3)
+    found = [candidate("a", 12.0), candidate("b", 10.0), candidate("c", 11.0)]
+    decide(before, START, *found)
+    the = board(max_active=1)
+    the.restore(before.state())
+    said = decide(the, START + SLIDE, *found)
+    assert [(event.event, event.trend.tag) for event in said] == [("ended", "b"), ("ended", "c")]
+    assert decide(the, START + 2 * SLIDE, *found) == []
+
+
 def test_one_that_is_weaker_than_all_does_not_begin() -> None:
     the = board(max_active=2)
     decide(the, 1_000, candidate("a", 10.0), candidate("b", 9.0))
