@@ -29,6 +29,8 @@ FURTHER_TEXTS = 4
 #: Texts after which there is one.
 ENOUGH_TEXTS = 20_000
 _CACHED_TAGS = 1_000_000
+#: Records in a batch from which on more of them are waiting.
+_BACKLOG = 100
 _NOWHERE = float("-inf")
 
 Ints = npt.NDArray[np.int64]
@@ -129,6 +131,9 @@ class TagSpreader:
         self._detect = options.detection is not None
         self._clock = clock
         self._texts = 0
+        self._idle_timeout = options.idle_timeout
+        #: When each partition last brought a post, by the clock.
+        self._posts_at: dict[str, float] = {}
         self._shards = _Shards()
         self._keys = [shard_key(shard) for shard in range(SHARDS)]
 
@@ -136,18 +141,24 @@ class TagSpreader:
         """The messages that these batches make, each with the key of its shard."""
         found = _Occurrences(self._count_original)
         segments: list[Segment] = []
-        latest = self._clock().timestamp() + self._disorder
+        now = self._clock().timestamp()
+        latest = now + self._disorder
         stream: dict[int, int] = {}
         background: list[str] = []
         wanted = FIRST_TEXTS if self._texts < ENOUGH_TEXTS else FURTHER_TEXTS
         for batch in batches:
             posts = [change.post for change in batch.changes if type(change) is Envelope]
-            if not posts and batch.mark is None:
-                continue
+            mark = batch.mark
+            if not posts and mark is None:
+                mark = self._without_posts(batch, now)
+                if mark is None:
+                    continue
+            elif posts:
+                self._posts_at[batch.part] = now
             times = np.array([post.created_at.timestamp() for post in posts], dtype=np.float64)
             newest = np.maximum.accumulate(np.minimum(times, latest)) if posts else times
             found.add(posts, times, newest, len(segments))
-            segments.append(Segment(batch.part, float(newest[-1]) if posts else _NOWHERE, batch.mark))
+            segments.append(Segment(batch.part, float(newest[-1]) if posts else _NOWHERE, mark))
             panes, counts = np.unique(np.floor_divide(times, self._pane).astype(np.int64), return_counts=True)
             for pane, count in zip(panes.tolist(), counts.tolist(), strict=True):
                 stream[pane] = stream.get(pane, 0) + count
@@ -160,6 +171,17 @@ class TagSpreader:
         if not segments:
             return []
         return self._messages(found, tuple(segments), stream, background)
+
+    def _without_posts(self, batch: Batch, now: float) -> Mark | None:
+        """What records that are no posts say of their partition's time: nothing, until they have gone on for long.
+
+        A partition that brings deletions only is not empty, so its source cannot call it
+        idle, yet it must not hold up all others. Full batches are a backlog, behind which posts may come.
+        """
+        since = self._posts_at.setdefault(batch.part, now)
+        if batch.records >= _BACKLOG or now - since < self._idle_timeout:
+            return None
+        return Mark(idle_for=now - since)
 
     def _messages(
         self, found: _Occurrences, segments: tuple[Segment, ...], stream: dict[int, int], background: list[str]

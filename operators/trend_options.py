@@ -42,6 +42,7 @@ class TrendOptions:
     top: int = 20
     disorder: float = 10.0
     lateness: int = 60
+    idle_timeout: float = 30.0
     advance_when_idle: bool = True
     count_original: bool = True
     dedupe_horizon: int = 300
