@@ -59,7 +59,8 @@ class KafkaTopic:
     def make(self, config: Mapping[str, str], partitions: int = BROKER_DEFAULT) -> dict[str, str]:
         """Make the topic unless it is there; its settings as they are now, empty when it may not be asked for them."""
         admin = self._admin()
-        if self.name not in _asked(lambda: admin.list_topics(timeout=_TIMEOUT)).topics:
+        # Briefly: who waits for the broker says so in between, and can be told to stop.
+        if self.name not in _asked(lambda: admin.list_topics(timeout=_PING_TIMEOUT)).topics:
             new = NewTopic(self.name, num_partitions=partitions, replication_factor=BROKER_DEFAULT, config=dict(config))
             try:
                 admin.create_topics([new], operation_timeout=_TIMEOUT)[self.name].result(_TIMEOUT)

@@ -24,6 +24,7 @@ _BATCH = 500
 _KNOWN_MISSES = {
     ("west-texas", 1_800): {"prayfortexas", "westtx"},
     ("ottawa", 1_800): {"ottawashooting"},
+    ("oklahoma", 14_400): {"prayforoklahoma"},
 }
 _KNOWN_ERRORS = {
     ("elections", 1_800): {"priyankagandhi"},
