@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 import bytewax.operators as op
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from bytewax.dataflow import Stream
@@ -80,6 +81,24 @@ def post_key(source: str, post_id: str) -> bytes:
     ``n * n / 2**65``: at a million such posts, one in forty million.
     """
     return blake2b(f"{source}\x00{post_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+class CarriedPosts(list[Post]):
+    """Posts that are quick to send to another process: a message of them costs more than its tags otherwise."""
+
+    def __reduce__(self) -> tuple[Callable[[Any], list[Post]], tuple[Any]]:
+        try:
+            return _unpack, (_encode(list(self)),)
+        except UnicodeEncodeError:  # half a surrogate pair is no UTF-8, but pickles
+            return CarriedPosts, (list(self),)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Post]).decode
+
+
+def _unpack(data: bytes) -> CarriedPosts:
+    return CarriedPosts(_decode(data))
 
 
 class _Shards(dict[str, int]):
@@ -215,7 +234,7 @@ class TagSpreader:
                         segment[part],
                         before[part],
                         stream,
-                        posts[part],
+                        CarriedPosts(posts[part]),
                         background if shard == 0 else [],
                     ),
                 )

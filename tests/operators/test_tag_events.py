@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from groundswell.records import Batch, Deletion, Envelope, Mark, Origin, Post
 from operators.tag_events import TagEvents, TagSpreader, shard_key, shard_of
@@ -98,3 +100,16 @@ def test_a_partition_of_deletions_alone_comes_to_hold_nobody_up() -> None:
     assert after(31, _batch("p", records=500)) == "silence"
     assert after(40, _batch("p", _post("2", "ash"))) is None
     assert after(69, _batch("p", records=3)) == "silence"
+
+
+@pytest.mark.parametrize("name", ["1", "\ud83d"])
+def test_a_message_is_the_same_in_another_process(name: str) -> None:
+    batch = _batch("p", _post(name, "ash", "Ω"), _post("2", "ash", author=None, original=("ash",)))
+    for key, message in TagSpreader(TrendOptions(), _Clock()).spread([batch]):
+        again = pickle.loads(pickle.dumps(message))  # noqa: S301 (made here)
+        assert (again.tags, list(again.posts), again.segments) == (
+            message.tags,
+            list(message.posts),
+            message.segments,
+        ), key
+        assert np.array_equal(again.posts_of, message.posts_of)
