@@ -15,7 +15,8 @@ from groundswell.step_ids import SHARDS
 from groundswell.trends import TrendEvent, Window
 from operators.merge_windows import MergeWindows
 from operators.open_panes import Drop, OpenPanes
-from operators.sliding_counts import ShardReport, make_sliding_counts
+from operators.shard_report import ShardReport
+from operators.sliding_counts import make_sliding_counts
 from operators.tag_events import TagSpreader, shard_key
 from operators.trend_options import TrendOptions
 

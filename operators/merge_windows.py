@@ -19,7 +19,7 @@ from groundswell import metrics
 from groundswell.step_ids import SHARDS
 from groundswell.trends import Candidate, TagCount, TrendEvent, Window
 from operators.distinctive_words import Background, distinctive_words
-from operators.sliding_counts import END, ShardReport, ShardWindow
+from operators.shard_report import END, ShardReport, ShardWindow
 from operators.trend_board import TrendBoard
 from operators.trend_options import DetectionOptions, TrendOptions
 from operators.watermarks import NEVER

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import bytewax.operators as op
 import numpy as np
@@ -28,42 +28,12 @@ from groundswell.trends import Candidate
 from operators.kept_panes import KeptPane, KeptPanes
 from operators.open_panes import Progress
 from operators.panes import Chunk
+from operators.shard_report import END, ShardReport, ShardWindow
 from operators.tag_table import Ints, TagTable
 from operators.top_tags import TopTags
 from operators.trend_options import TrendOptions
 from operators.trend_watch import TrendWatch
 from operators.watermarks import NEVER
-
-#: All windows of an input that has ended are reached.
-END: Final = 1 << 62
-
-
-class ShardWindow(NamedTuple):
-    """One shard's part of the window that ends at ``end`` (seconds): its top tags, and by how much they may be low.
-
-    ``candidates`` are the tags that burst, looked for when the window is reached for the
-    first time and not when it is corrected.
-    """
-
-    end: int
-    top: tuple[tuple[str, int], ...]
-    error: int
-    candidates: tuple[Candidate, ...]
-
-
-class ShardReport(NamedTuple):
-    """What a shard tells the merging step.
-
-    All windows that end up to ``reached`` (seconds; ``None``: not even one) are in this
-    report, were in one before or hold no tag of the shard; none that ends at or before
-    ``settled`` will change. ``background`` are texts of the stream.
-    """
-
-    shard: str
-    reached: int | None
-    settled: float
-    windows: tuple[ShardWindow, ...]
-    background: tuple[str, ...]
 
 
 class SlidingState(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from groundswell.step_ids import SHARDS
 from groundswell.trends import Candidate, Evidence, Sample, TrendEvent, Window
 from operators.merge_windows import MergeState, MergeWindows
-from operators.sliding_counts import END, ShardReport, ShardWindow
+from operators.shard_report import END, ShardReport, ShardWindow
 from operators.tag_events import shard_key
 from operators.trend_options import DetectionOptions, TrendOptions
 

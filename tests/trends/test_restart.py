@@ -24,7 +24,8 @@ from groundswell.trends import TagCount, TrendEvent, Window
 from operators.closed_panes import ClosedPanes, pane_key
 from operators.merge_windows import MergeWindows
 from operators.open_panes import OpenPanes, Progress
-from operators.sliding_counts import ShardReport, make_sliding_counts
+from operators.shard_report import ShardReport
+from operators.sliding_counts import make_sliding_counts
 from operators.tag_events import TagSpreader, shard_key
 from operators.trend_options import DetectionOptions, TrendOptions
 from tests.trends.oracle import Arrival
