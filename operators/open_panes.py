@@ -25,7 +25,7 @@ from bytewax.operators import KeyedStream, StatefulBatchLogic
 
 from groundswell import metrics
 from operators.panes import Chunk, make_chunk, split_tags
-from operators.tag_events import Hashes, Keys, TagEvents
+from operators.tag_events import Hashes, Keys, TagEvents, by_pane
 from operators.trend_options import TrendOptions
 from operators.watermarks import NEVER, Watermarks
 
@@ -173,14 +173,12 @@ class OpenPanes:
             if not self._passed(pane):
                 self._stream[pane] = self._stream.get(pane, 0) + posts
         accepted = self._accepted(message)
-        panes = message.panes
         if accepted is not None:
             metrics.HASHTAGS_LATE.inc(int(np.count_nonzero(~accepted)))
-        if len(panes) and accepted is None and panes[0] == panes[-1] and bool((panes == panes[0]).all()):
-            self._put(int(panes[0]), message.tags, message.posts_of, message.authors, late)
-        elif len(panes):
-            for pane in np.unique(panes if accepted is None else panes[accepted]).tolist():
-                rows = np.flatnonzero(panes == pane if accepted is None else (panes == pane) & accepted)
+        for pane, rows in by_pane(message.panes, accepted):
+            if rows is None:
+                self._put(pane, message.tags, message.posts_of, message.authors, late)
+            else:
                 tags = list(map(message.tags.__getitem__, rows.tolist()))
                 self._put(pane, tags, message.posts_of[rows], message.authors[rows], late)
 

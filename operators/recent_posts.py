@@ -10,10 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-import numpy as np
-
 from groundswell.records import Post
-from operators.tag_events import Keys, TagEvents
+from operators.tag_events import Keys, TagEvents, by_pane
 
 #: Occurrences held for panes to come; beyond that the earliest are taken as if their pane had come.
 _AHEAD: Final = 65_536
@@ -43,17 +41,13 @@ class RecentPosts:
 
     def arrive(self, message: TagEvents) -> None:
         """Take the occurrences of a message."""
-        panes = message.panes
-        if not len(panes):
-            return
-        if panes[0] == panes[-1] and bool((panes == panes[0]).all()):
-            self._put(int(panes[0]), Occurrences(message.tags, message.posts_of, message.posts))
-            return
-        for pane in np.unique(panes).tolist():
-            rows = np.flatnonzero(panes == pane)
-            tags = [message.tags[row] for row in rows.tolist()]
-            posts = [message.posts[row] for row in rows.tolist()]
-            self._put(pane, Occurrences(tags, message.posts_of[rows], posts))
+        for pane, rows in by_pane(message.panes):
+            if rows is None:
+                self._put(pane, Occurrences(message.tags, message.posts_of, message.posts))
+            else:
+                tags = [message.tags[row] for row in rows.tolist()]
+                posts = [message.posts[row] for row in rows.tolist()]
+                self._put(pane, Occurrences(tags, message.posts_of[rows], posts))
 
     def come(self, position: int) -> list[Occurrences]:
         """The occurrences of panes before ``position`` that had not come yet, the earliest first."""

@@ -7,7 +7,7 @@ shard ever hears of a time before it has counted what lies before that time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -138,6 +138,17 @@ def mixed(hashes: Hashes) -> Hashes:
     h *= np.uint32(0xC2B2AE35)
     h ^= h >> np.uint32(16)
     return h
+
+
+def by_pane(panes: Ints, accepted: npt.NDArray[np.bool_] | None = None) -> Iterator[tuple[int, Ints | None]]:
+    """Each pane with its rows, of those that are accepted; ``None`` stands for all rows, as in most messages."""
+    if not len(panes):
+        return
+    if accepted is None and panes[0] == panes[-1] and bool((panes == panes[0]).all()):
+        yield int(panes[0]), None
+        return
+    for pane in np.unique(panes if accepted is None else panes[accepted]).tolist():
+        yield pane, np.flatnonzero(panes == pane if accepted is None else (panes == pane) & accepted)
 
 
 class TagSpreader:
