@@ -8,12 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(not (ROOT / "demo").exists(), reason="the sample is part of a checkout")
 def test_it_shows_what_trended_in_the_real_posts_and_in_the_invented_ones(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cli.main", "demo", "--posts", "12000", "--set", f"job.data_dir={tmp_path}"],
