@@ -75,12 +75,13 @@ def run(args: argparse.Namespace) -> int:
             )
             for emission in replay.as_is() if args.as_is else replay.in_order():
                 outputs.take(emission)
+        # Before the picture: when there is nothing to draw, this says why.
+        print(outputs.describe(replay.totals, time.monotonic() - began), file=sys.stderr)
         outputs.draw()
     except BrokenPipeError:
         raise
     except OSError as error:
         raise StopJob(f"{error.filename or args.out}: {error.strerror or error}") from None
-    print(outputs.describe(replay.totals, time.monotonic() - began), file=sys.stderr)
     return 0
 
 
