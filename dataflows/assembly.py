@@ -109,10 +109,10 @@ def open_engine(settings: Settings) -> Engine | None:
     Raises ``ModelError`` for a model that must not serve.
     """
     models = settings.models
-    if not models.sentiment:
+    if not models.posts:
         return None
     repository = Path(models.repository) if models.repository else default_repository()
-    return Engine(repository, {"sentiment": models.sentiment}, threads=models.threads)
+    return Engine(repository, {"sentiment": models.posts}, threads=models.threads)
 
 
 def open_decoder(settings: Settings, clock: Callable[[], datetime]) -> Decoder:

@@ -86,7 +86,7 @@ class Job:
         order = self._order
         if self._server is not None:
             self._server.start()
-        models = (order.settings.models.sentiment,) if order.settings.models.sentiment else ()
+        models = (order.settings.models.posts,) if order.settings.models.posts else ()
         self._presence = assembly.open_presence(order, self._waits, self.status, models)
         store = assembly.open_documents(order.settings, self._waits)
         self._until_it_answers(store.prepare)

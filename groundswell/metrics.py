@@ -37,10 +37,13 @@ LABELS: Final = {
     "reason": "why a record is no post, a short constant",
     "cause": "why a record cannot become a document, a short constant",
     "partition": "topic and partition, as `posts/0`",
-    "lane": "number of the lane that reads the files",
+    "lane": "number of the lane that reads the files; of the engine, `live` or `backfill`",
     "model": "name of the model",
     "version": "version of the model",
     "provider": "execution provider in use",
+    "task": "what the model was asked, as `sentiment`",
+    "of": "`classes` or `confidence`",
+    "kind": "`text` or `padding`",
 }
 
 
@@ -57,6 +60,7 @@ class Described(NamedTuple):
 CATALOGUE: list[Described] = []
 
 _LATENCY_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_POWERS_OF_TWO = tuple(2.0**power for power in range(12))
 _FRESHNESS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 
@@ -106,8 +110,45 @@ RESIDENT_BYTES = _gauge("groundswell_resident_memory_bytes", "Resident memory of
 MODEL_INFO = _gauge(
     "groundswell_model_info", "1 for the model, version and provider in use.", "model", "version", "provider"
 )
+MODEL_SWAPS = _counter("groundswell_model_swaps_total", "New versions that took over while the job ran.", "model")
+MODEL_REFUSALS = _counter(
+    "groundswell_model_refusals_total", "New versions that must not serve; the one before went on.", "model", "cause"
+)
+MODEL_ROLLBACKS = _counter(
+    "groundswell_model_rollbacks_total", "Times that the job went back to the champion before.", "model"
+)
+MODEL_DRIFT = _gauge(
+    "groundswell_model_drift",
+    "Population stability index of the newest posts against the model's reference.",
+    "model",
+    "task",
+    "of",
+)
+CANARY_ROWS = _counter("groundswell_canary_rows_total", "Texts that the candidate read.", "model")
+CANARY_AGREEMENT = _gauge(
+    "groundswell_canary_agreement",
+    "Share of the newest canary texts on which champion and candidate agree.",
+    "model",
+    "task",
+)
 INFERENCE_ROWS = _counter("groundswell_inference_rows_total", "Texts scored.", "model")
 INFERENCE_ERRORS = _counter("groundswell_inference_errors_total", "Texts that the model could not score.", "model")
+INFERENCE_TRUNCATED = _counter(
+    "groundswell_inference_truncated_total", "Texts of which the model did not see all.", "model"
+)
+INFERENCE_TOKENS = _counter(
+    "groundswell_inference_tokens_total",
+    "Tokens sent to the device; `padding` is what was added to fill shapes.",
+    "kind",
+)
+INFERENCE_WAIT = _histogram(
+    "groundswell_inference_wait_seconds", "Time of a text between submit and its batch.", "lane"
+)
+INFERENCE_BATCH_SECONDS = _histogram("groundswell_inference_batch_seconds", "Time of a batch on the device.", "lane")
+INFERENCE_BATCH_ROWS = _histogram(
+    "groundswell_inference_batch_rows", "Rows of a batch.", "lane", buckets=_POWERS_OF_TWO
+)
+INFERENCE_QUEUED = _gauge("groundswell_inference_queued_rows", "Rows that wait for the device.", "lane")
 HASHTAGS_COUNTED = _counter("groundswell_hashtags_counted_total", "Hashtags of posts that closed panes hold.")
 HASHTAGS_LATE = _counter(
     "groundswell_hashtags_late_total", "Hashtags that came too late for any window; their posts are indexed."

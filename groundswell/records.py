@@ -152,13 +152,17 @@ class ModelRef(msgspec.Struct, frozen=True, gc=False):
 
 
 class Analysis(msgspec.Struct, gc=False):
-    """What the models say of one text."""
+    """What one version of a model says of one text, or of one pair of texts.
 
-    sentiment: Scores | None = None
-    emotion: Scores | None = None
+    ``scores`` holds a classification for each task that was asked for. ``embedding`` is a
+    direction, quantised to one signed byte a dimension; only embeddings of one
+    ``embedding_space`` may be compared. ``truncated`` says that the model did not see all of it.
+    """
+
+    model: ModelRef
+    scores: dict[str, Scores]
     embedding: bytes | None = None
     embedding_space: str | None = None
-    model: ModelRef | None = None
     truncated: bool = False
 
 

@@ -344,14 +344,45 @@ class DeadLetters(_Section, frozen=True):
 
 
 class Models(_Section, frozen=True):
-    """The models that score posts."""
+    """The models that read posts, and the device that runs them."""
 
-    #: Model repository; empty means the one that is shipped.
+    #: Model repository: a folder or an ``fsspec`` URL (``s3://``, ``gs://``); empty means the one that is shipped.
     repository: str = ""
-    #: ``name@alias`` or ``name@version`` of the sentiment model; empty turns it off.
-    sentiment: str = "sentiment-baseline@champion"
-    #: Threads of the model runtime; 0 means what the machine grants.
+    #: Where verified copies of a remote repository lie; empty means ``<data_dir>/models``.
+    cache: str = ""
+    #: ``name@alias`` or ``name@version`` of the model that reads every post; empty turns models off.
+    posts: str = "sentiment-baseline@champion"
+    #: Precision of the graph: ``auto`` takes ``int8`` on a processor and ``fp16`` on a GPU where the version has it.
+    precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
+    #: Execution provider; the job does not start on another one.
+    provider: Literal["cpu", "cuda", "tensorrt"] = "cpu"
+    #: Number of the GPU.
+    device: NotNegative = 0
+    #: Threads of the model runtime on a processor; 0 means what the machine grants.
     threads: NotNegative = 0
+    #: Where TensorRT keeps its engines; empty means ``<data_dir>/engines``.
+    engine_cache: str = ""
+    #: Lengths, in tokens, that batches are padded to; empty means the built-in ones.
+    buckets: tuple[Positive, ...] = ()
+    #: Tokens of one batch, padding included; 0 means what suits the provider.
+    batch_tokens: NotNegative = 0
+    #: Longest time that a text waits for others to fill its batch while the device is idle, in seconds.
+    linger: Annotated[float, Meta(ge=0, le=1)] = 0.002
+    #: Rows that may wait for the device; who submits more is held.
+    queue_rows: Positive = 16_384
+    #: File through which engines that share a device tell each other how long live texts wait; empty means
+    #: ``<data_dir>/live-latency``.
+    live_latency: str = ""
+    #: Seconds between two looks at the aliases of the repository; 0 never looks again.
+    refresh: Annotated[float, Meta(ge=0)] = 2.0
+    #: Share of posts that the alias ``candidate`` reads, where there is one.
+    canary: Share = 0.0
+    #: Posts behind each measurement of drift.
+    drift_rows: Annotated[int, Meta(ge=100)] = 2_000
+    #: PSI above which a new champion counts as drifted.
+    drift_limit: Annotated[float, Meta(gt=0)] = 0.25
+    #: Go back to the previous champion by itself when the new one drifts.
+    roll_back: bool = False
 
 
 class Observability(_Section, frozen=True):

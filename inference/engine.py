@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from groundswell.errors import ModelError
 from groundswell.metrics import INFERENCE_ERRORS, INFERENCE_ROWS, MODEL_INFO
 from groundswell.records import Analysis, ModelRef
 from inference.batches import bisect, plan
 from inference.model import Model, NotFinite
 from inference.repository import Repository
+from inference.rows import DEVICE, NOT_FINITE, RowError
 from inference.session import DeviceError
 
 #: Rows and cells (rows × longest row) of one device call at most.
@@ -26,17 +25,6 @@ MAX_ROWS: Final = 256
 MAX_CELLS: Final = 128 * 1024
 #: Texts that are encoded before their rows go to the device: bounds what one submit holds.
 MAX_ENCODED: Final = 4096
-
-#: Causes of a :class:`RowError`.
-DEVICE: Final = "device"
-NOT_FINITE: Final = "not_finite"
-
-
-class RowError(msgspec.Struct, frozen=True, gc=False):
-    """Why one text has no analysis: ``cause`` is one of the constants here, ``detail`` what was seen."""
-
-    cause: str
-    detail: str
 
 
 class Engine:

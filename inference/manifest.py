@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +15,9 @@ MODEL = "model.onnx"
 LABELS = "labels.json"
 CALIBRATION = "calibration.json"
 VOCABULARY = "vocabulary.json"
+TOKENIZER = "tokenizer.json"
+
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -29,10 +33,43 @@ class Tensor(_Part, frozen=True):
 
 
 class Head(_Part, frozen=True):
-    """A task that the graph answers, and the output that holds its logits ``[rows, labels]``."""
+    """A task that the graph answers, and the output that it reads.
+
+    ``classes`` are logits ``[rows, labels]``; an ``embedding`` is a unit vector ``[rows, dimensions]``.
+    """
 
     task: str
     output: str
+    kind: Literal["classes", "embedding"] = "classes"
+
+
+class Tokens(_Part, frozen=True):
+    """How a text becomes rows of tokens.
+
+    A text longer than ``max_length`` tokens, special ones included, is read through up to
+    ``max_windows`` windows that share ``overlap`` tokens with the one before; what is
+    beyond the last is not read. A window's outputs weigh by the tokens that it alone adds:
+    logits are averaged, embeddings are averaged and brought back to unit length. ``pairs``
+    says that the model reads a premise and a hypothesis; then the premise is cut to fit
+    and there is one window. ``normaliser`` names what happens to the text before.
+    """
+
+    max_length: int
+    overlap: int = 0
+    max_windows: int = 1
+    pairs: bool = False
+    normaliser: Literal["none", "social"] = "none"
+
+
+class Reference(_Part, frozen=True):
+    """What a head said of its validation data, to tell drift by.
+
+    ``classes`` are the shares of the best labels; ``confidence`` the shares of the best
+    label's probability in ten bins of equal width from 0 to 1.
+    """
+
+    classes: dict[str, float]
+    confidence: tuple[float, ...]
 
 
 class Source(_Part, frozen=True):
@@ -45,18 +82,28 @@ class Source(_Part, frozen=True):
 
 
 class Golden(_Part, frozen=True):
-    """An input and what the calibrated probabilities must be, by task and label."""
+    """An input and what must come of it: calibrated probabilities by task and label, and the embedding.
+
+    ``second`` is the hypothesis where the model reads pairs; ``embedding`` is hexadecimal,
+    one signed byte a dimension. The answers hold for the shipped precision.
+    """
 
     text: str
     expected: dict[str, dict[str, float]]
+    second: str | None = None
+    embedding: str | None = None
 
 
 class Manifest(_Part, frozen=True):
     """All of ``MANIFEST.json``.
 
-    ``files`` maps every other file of the version to its sha256. ``encoder`` names how
-    a text becomes the graph's inputs. ``metrics`` are figures by data set. Probabilities
-    on the ``golden`` inputs may differ from the expected ones by ``tolerance`` at most.
+    ``files`` maps every other file of the version to its sha256; ``graphs`` names the file
+    of each precision (a shipped version may have ``int8`` alone). ``encoder`` names how a
+    text becomes the graph's inputs, and ``tokens`` how it is cut. ``embedding_space`` is
+    the identity of what the embeddings mean: two versions share it only where their
+    embeddings may be compared. ``metrics`` are figures by data set, ``parity`` the largest
+    distances between forms of the model. Probabilities on the ``golden`` inputs may differ
+    from the expected ones by ``tolerance`` at most, and embeddings by as much in cosine.
     """
 
     format: int
@@ -75,9 +122,26 @@ class Manifest(_Part, frozen=True):
     tolerance: float
     licence: str
     parent: str | None = None
+    graphs: dict[Precision, str] = msgspec.field(default_factory=lambda: {"fp32": MODEL})
+    tokens: Tokens | None = None
+    embedding_space: str | None = None
+    parity: dict[str, float] = {}
+    reference: dict[str, Reference] = {}
+
+
+class Isotonic(_Part, frozen=True):
+    """A rising step-free curve through ``(x, y)``: a label's probability before and after calibration."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
 
 
 class Calibration(_Part, frozen=True):
-    """How a head's logits become probabilities: ``softmax(logits / temperature)``."""
+    """How a head's logits become probabilities.
+
+    ``softmax(logits / temperature)``; where ``isotonic`` has a curve for each label, each
+    probability is then read off its curve and the row brought back to a sum of 1.
+    """
 
     temperature: float
+    isotonic: dict[str, Isotonic] | None = None

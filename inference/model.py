@@ -15,7 +15,7 @@ from inference.manifest import MODEL, VOCABULARY, Manifest
 from inference.ngrams import Encoded, NgramEncoder, Vocabulary, pad
 from inference.repository import ModelVersion
 from inference.session import DeviceError, Session
-from inference.tasks import TASKS
+from inference.tasks import LABELS as TASKS
 
 #: The value of ``encoder`` in the manifest of a bag-of-n-grams model, and its graph's input.
 NGRAMS: Final = "ngrams"
@@ -71,7 +71,7 @@ class Model:
         answers = [self._scores(head, found) for head, found in self._by_head(rows)]
         names = [head.task for head in self._heads]
         return [
-            Analysis(**dict(zip(names, scores, strict=True)), model=self.ref, truncated=row.truncated)
+            Analysis(self.ref, dict(zip(names, scores, strict=True)), truncated=row.truncated)
             for row, *scores in zip(rows, *answers, strict=True)
         ]
 
@@ -100,7 +100,7 @@ class Model:
                 raise ModelError(f"the golden input {golden.text!r} fails: {error}") from error
             for head in self._heads:
                 expected = golden.expected.get(head.task, {})
-                found: Scores = getattr(analysis, head.task)
+                found = analysis.scores[head.task]
                 if expected.keys() != found.scores.keys() or any(
                     abs(expected[label] - found.scores[label]) > manifest.tolerance for label in expected
                 ):

@@ -16,7 +16,8 @@ from bytewax.dataflow import Stream
 
 from groundswell.metrics import STEP_SECONDS
 from groundswell.records import Analysis, Batch, Document, Envelope, Post
-from inference.engine import RowError
+from inference.rows import RowError
+from inference.tasks import EMOTION, SENTIMENT
 
 STEP: Final = "analyse"
 
@@ -80,7 +81,7 @@ def document(post: Post, indexed_at: datetime, analysis: Analysis | None = None)
             post.repost_of,
             post.geo,
         )
-    embedding = analysis.embedding
+    scores, embedding = analysis.scores, analysis.embedding
     return Document(
         post.id,
         post.source,
@@ -94,8 +95,8 @@ def document(post: Post, indexed_at: datetime, analysis: Analysis | None = None)
         post.reply_to,
         post.repost_of,
         post.geo,
-        analysis.sentiment,
-        analysis.emotion,
+        scores.get(SENTIMENT),
+        scores.get(EMOTION),
         None if embedding is None else embedding.hex(),
         analysis.embedding_space,
         analysis.model,

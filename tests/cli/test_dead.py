@@ -36,7 +36,7 @@ def letters() -> list[DeadLetter]:
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.stack)])
 def overrides(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     if request.param == "sqlite":
-        return [f"job.data_dir={tmp_path}", "models.sentiment="]
+        return [f"job.data_dir={tmp_path}", "models.posts="]
     server = request.getfixturevalue("kafka")
     topic = server.topic()
     return [
@@ -139,7 +139,7 @@ def test_letters_that_were_replayed_are_gone(dead: Dead, words: list[str]) -> No
 def test_an_embedded_replay_makes_documents_and_keeps_what_fails_again(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--set", f"job.data_dir={tmp_path}", "--set", "models.sentiment="]
+    options = ["--set", f"job.data_dir={tmp_path}", "--set", "models.posts="]
     store = assembly.open_dead_letters(load_settings(overrides=options[1::2], environment={}), Waits())
     store.prepare()
     store.put(letters(), lambda: True)

@@ -80,7 +80,7 @@ def test_a_topic_of_trends_that_forgets_comes_with_what_to_do(kafka: KafkaServer
             f"kafka.bootstrap_servers={kafka.bootstrap_servers}",
             f"kafka.topic={topic}",
             f"kafka.trends_topic={topic}",
-            "models.sentiment=",
+            "models.posts=",
             *more,
         ).get("trends topic")
 
@@ -106,7 +106,7 @@ def test_what_does_not_answer_comes_with_what_to_do(tmp_path: Path, capsys: pyte
             f"kafka.bootstrap_servers=127.0.0.1:{closed}",
             f"documents.url=http://127.0.0.1:{closed}",
             f"redis.url=redis://127.0.0.1:{closed}",
-            "models.sentiment=no-such-model@champion",
+            "models.posts=no-such-model@champion",
         ]
         (tmp_path / "file").write_text("")
         words = [word for override in overrides for word in ("--set", override)]
@@ -145,14 +145,14 @@ def test_the_server_of_a_running_job_is_asked_itself(tmp_path: Path) -> None:
 
 
 def test_what_is_turned_off_is_well() -> None:
-    found = examine("redis.url=", "models.sentiment=")
+    found = examine("redis.url=", "models.posts=")
     assert (found["redis"], found["models"]) == ((True, "turned off"), (True, "turned off"))
 
 
 def test_a_check_that_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = load_settings(
-            overrides=[f"documents.url=http://127.0.0.1:{silent.getsockname()[1]}", "redis.url=", "models.sentiment="],
+            overrides=[f"documents.url=http://127.0.0.1:{silent.getsockname()[1]}", "redis.url=", "models.posts="],
             environment={},
         )
         found = {finding.name: finding for finding in doctor.examine(settings, 1.0)}
@@ -166,5 +166,5 @@ def test_an_unforeseen_error_is_a_finding_without_secrets(monkeypatch: pytest.Mo
         raise RuntimeError("redis://job:hunter2@cache broke")
 
     monkeypatch.setattr(doctor, "_redis", broken)
-    good, text = examine("models.sentiment=")["redis"]
+    good, text = examine("models.posts=")["redis"]
     assert (good, text) == (False, "RuntimeError: redis://job:***@cache broke")

@@ -35,7 +35,7 @@ def test_a_job_told_to_stop_before_it_began_ends_well(away: str, tmp_path: Path)
             "redis.url=",
             f"observability.port={health}",
             "dead_letters.store=sqlite",
-            "models.sentiment=",
+            "models.posts=",
         ]
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "run", *(word for key in overrides for word in ("--set", key))],

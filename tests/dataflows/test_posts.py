@@ -123,7 +123,7 @@ def test_a_settings_file_is_not_needed(tmp_path: Path) -> None:
     file = tmp_path / "posts.jsonl"
     write_file(file, range(20), bad_every=5)
     arguments = ("--posts", str(file), "--documents", f"sqlite:///{tmp_path / 'posts.db'}", "--until-end")
-    with Run(None, *arguments, "--set", "models.sentiment=", folder=tmp_path) as run:
+    with Run(None, *arguments, "--set", "models.posts=", folder=tmp_path) as run:
         assert run.wait() == 0, run.reason
         assert run.summary()["documents"] == 20
 

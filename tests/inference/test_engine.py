@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from groundswell.errors import ModelError
 from groundswell.metrics import REGISTRY
 from groundswell.records import Analysis
-from inference.engine import DEVICE, NOT_FINITE, Engine, RowError
+from inference.engine import Engine
 from inference.manifest import CALIBRATION, LABELS, MODEL, VOCABULARY
+from inference.rows import DEVICE, NOT_FINITE, RowError
 from tests.inference.odd_texts import ODD_TEXTS
 from tests.inference.tiny import NAME, NOTHING, POISON, published, remanifest, rewrite, tiny_draft, tiny_scores
 
@@ -30,17 +31,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 def scored(answer: Analysis | RowError) -> dict[str, float]:
     assert isinstance(answer, Analysis)
-    assert answer.sentiment is not None
-    assert answer.sentiment.label == max(answer.sentiment.scores, key=answer.sentiment.scores.__getitem__)
-    assert answer.sentiment.score == answer.sentiment.scores[answer.sentiment.label]
-    return answer.sentiment.scores
+    found = answer.scores["sentiment"]
+    assert found.label == max(found.scores, key=found.scores.__getitem__)
+    assert found.score == found.scores[found.label]
+    return found.scores
 
 
 def test_answers_each_text_in_order_with_labels_by_name(engine: Engine) -> None:
     texts = ["good day", "bad", "the day", "not good", "", "unheard of"]
     answers = engine.submit(texts)
     assert [scored(answer) for answer in answers] == [pytest.approx(tiny_scores(text), abs=1e-5) for text in texts]
-    assert [answer.sentiment.label for answer in answers[:3] if isinstance(answer, Analysis) and answer.sentiment] == [
+    assert [answer.scores["sentiment"].label for answer in answers[:3] if isinstance(answer, Analysis)] == [
         "positive",
         "negative",
         "neutral",

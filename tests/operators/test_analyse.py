@@ -28,7 +28,8 @@ from groundswell.records import (
     Post,
     Scores,
 )
-from inference.engine import Engine, RowError
+from inference.engine import Engine
+from inference.rows import RowError
 from operators.analyse import Analyser, analyse_step, document
 from tests.inference.tiny import NAME, POISON, published, tiny_scores
 
@@ -55,7 +56,7 @@ def documents(*batches: Batch) -> list[Document | None]:
 
 
 def scored(text: str) -> Analysis:
-    return Analysis(sentiment=Scores(text, 1.0, {text: 1.0}), model=MODEL)
+    return Analysis(MODEL, {"sentiment": Scores(text, 1.0, {text: 1.0})})
 
 
 def test_a_document_holds_all_of_the_post_and_all_of_the_analysis() -> None:
@@ -75,7 +76,7 @@ def test_a_document_holds_all_of_the_post_and_all_of_the_analysis() -> None:
     )
     sentiment = Scores("positive", 0.5, {"positive": 0.5})
     emotion = Scores("joy", 0.7, {"joy": 0.7})
-    analysis = Analysis(sentiment, emotion, b"\x00\xff", "space-1", MODEL, truncated=True)
+    analysis = Analysis(MODEL, {"sentiment": sentiment, "emotion": emotion}, b"\x00\xff", "space-1", truncated=True)
     whole = {**msgspec.structs.asdict(post), "indexed_at": NOW}
     del whole["original_hashtags"]
     assert document(post, NOW) == Document(**whole)
