@@ -19,15 +19,22 @@ help:
 	@touch $@
 
 .venv/.installed-all: $(INPUTS)
-	@scripts/install cpu,train,dev
+	@scripts/install cpu,export,dev
 	@touch .venv/.installed-run $@
+
+.venv/.installed-train: $(INPUTS)
+	@scripts/install cpu,train,mlflow,dev
+	@touch .venv/.installed-run .venv/.installed-all $@
 
 .PHONY: demo
 demo: .venv/.installed-run ## run the job on real and invented posts, on this machine alone
 	@$(BIN)/groundswell demo
 
+# With TRAIN=1 the packages of training are installed too (torch: 4.7 GB on Linux) and their tests are run.
+TRAIN ?=
+
 .PHONY: test
-test: .venv/.installed-all ## run all tests, on a real Kafka, Redis and Elasticsearch
+test: .venv/.installed-$(if $(TRAIN),train,all) ## run the tests, on a real Kafka, Redis and Elasticsearch; all with TRAIN=1
 	@$(BIN)/python -m tests.stack check
 	$(PYTEST) tests $(ROOMS) $(ARGS)
 
