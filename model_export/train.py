@@ -1,0 +1,346 @@
+"""Training: a recipe and public data become a run's folder, with the network of the best epoch, calibrated.
+
+A run can be killed at any moment and goes on from its last checkpoint to the very same
+result: batches are drawn from the seed and the epoch, and nothing else is random.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import random
+import time
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.atomic import replace_durably
+from inference.manifest import CALIBRATION, TOKENIZER, Calibration, Source
+from inference.processors import granted_processors
+from inference.rows import Row
+from inference.tokens import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPES, TokenEncoder
+from model_export import checkpoint
+from model_export.bag import softmax
+from model_export.bag import temperature as fit_temperature
+from model_export.checkpoint import Point, State
+from model_export.corpus import Corpus, Labelled, gather
+from model_export.datasets import DataError
+from model_export.evaluate import evaluate
+from model_export.network import INPUTS, Design, Network, base_folder, tokenizer_of
+from model_export.recipe import HeadDesign, Recipe, Training
+
+RECIPE: Final = "recipe.json"
+TRAINING: Final = "training.json"
+#: Batches between two checkpoints, and rows that are sorted by length together.
+CHECKPOINT_STEPS: Final = 500
+HORIZON: Final = 50
+
+#: Called after a batch: steps done, of how many, mean loss of late, rows a second.
+Progress = Callable[[int, int, float, float], None]
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """What ``training.json`` says of a run: its curve, figures by data set, and all that made it."""
+
+    name: str
+    fingerprint: str
+    seed: int
+    tools: dict[str, str]
+    data: tuple[Source, ...]
+    rows: dict[str, dict[str, int]]
+    curve: tuple[Point, ...]
+    best_epoch: int
+    metrics: dict[str, dict[str, float]]
+    seconds: float
+
+
+class _Item(NamedTuple):
+    row: Row
+    task: str
+    label: int
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = True,
+    threads: int = 0,
+    progress: Progress = lambda *_: None,
+) -> Trained:
+    """Train ``recipe`` on the data below ``data`` into the folder ``out``.
+
+    With ``resume`` a run that was stopped goes on, and one that is finished is left as it is. Raises :class:`DataError` for data that
+    is absent or does not fit, :class:`ModelError` for a base or a checkpoint that does not.
+    """
+    torch.set_num_threads(threads or granted_processors())
+    # Numbers this small cost a processor a hundred times the time and change nothing.
+    torch.set_flush_denormal(True)
+    torch.manual_seed(recipe.seed)
+    began = time.monotonic()
+    corpus = gather(recipe, data)
+    fingerprint = hashlib.sha256(
+        msgspec.json.encode((recipe, [source.sha256 for source in corpus.sources]))
+    ).hexdigest()
+    if resume and (done := finished(out)) and done.fingerprint == fingerprint:
+        return done
+    base = base_folder(recipe.base)
+    design = Design(recipe.trunk, recipe.branches, recipe.heads, recipe.tokens, recipe.base)
+    network = Network.start(base, design)
+    network.freeze(words_only=recipe.trunk == 0 and all(branch.tuned for branch in recipe.branches))
+    tokenizer = tokenizer_of(base)
+    session = _Session(recipe, corpus, fingerprint, network, TokenEncoder(tokenizer, recipe.tokens, INPUTS))
+    out.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        checkpoint.remove(out)
+    replace_durably(out / RECIPE, msgspec.json.format(msgspec.json.encode(recipe)) + b"\n")
+    replace_durably(out / TOKENIZER, tokenizer)
+    curve = session.run(out, progress)
+    network = Network.load(out, attention="sdpa")
+    judged = _Judge(network, session.encoder)
+    temperatures, metrics = judged.calibrated(corpus)
+    replace_durably(out / CALIBRATION, msgspec.json.format(msgspec.json.encode(temperatures)) + b"\n")
+    trained = Trained(
+        name=recipe.name,
+        fingerprint=fingerprint,
+        seed=recipe.seed,
+        tools={"python": platform.python_version()}
+        | {tool: metadata.version(tool) for tool in ("torch", "transformers", "tokenizers", "numpy")},
+        data=corpus.sources,
+        rows={
+            task: {
+                "read": found.read,
+                "removed": found.removed,
+                "training": len(found.train),
+                "calibration": len(found.calibration),
+            }
+            | {name: len(rows) for name, rows in found.validation.items()}
+            for task, found in corpus.tasks.items()
+        },
+        curve=curve,
+        best_epoch=max(curve, key=lambda point: point.score).epoch,
+        metrics=metrics,
+        seconds=round(time.monotonic() - began, 1),
+    )
+    replace_durably(out / TRAINING, msgspec.json.format(msgspec.json.encode(trained)) + b"\n")
+    checkpoint.remove(out)
+    return trained
+
+
+def finished(run: Path) -> Trained | None:
+    """What a finished run says of itself, or ``None`` where it is not finished; raises :class:`ModelError`."""
+    path = run / TRAINING
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Trained) if path.exists() else None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be used ({error}): train into another folder") from error
+
+
+class _Session:
+    """The loop itself."""
+
+    def __init__(
+        self, recipe: Recipe, corpus: Corpus, fingerprint: str, network: Network, encoder: TokenEncoder
+    ) -> None:
+        self.encoder = encoder
+        self._recipe = recipe
+        self._options: Training = recipe.training
+        self._corpus = corpus
+        self._network = network
+        self._items = [
+            item
+            for task, found in corpus.tasks.items()
+            for row, repeat in zip(found.train, found.repeat, strict=True)
+            for item in [_Item(_first_row(encoder, row), task, row.label)] * repeat
+        ]
+        if not self._items:
+            raise DataError("no row is left to train on: give more data")
+        self._heads = {head.task: head for head in network.design.heads if head.kind == "classes"}
+        self._weights = {
+            task: _class_weights(found.train, self._heads[task], self._options.balance)
+            for task, found in corpus.tasks.items()
+        }
+        self._steps_an_epoch = -(-len(self._items) // self._options.batch_rows)
+        self._total = self._steps_an_epoch * self._options.epochs
+        self._optimizer = self._make_optimizer()
+        self._fingerprint = fingerprint
+
+    def run(self, out: Path, progress: Progress) -> tuple[Point, ...]:
+        """Train to the end; the best epoch's network is then in ``out``. Gives the curve."""
+        state = checkpoint.load(out, self._fingerprint, self._network, self._optimizer)
+        state = state or State(self._fingerprint, 0, 0.0, ())
+        first, late, began = state.step, state.loss, time.monotonic()
+        for epoch in range(state.step // self._steps_an_epoch, self._options.epochs):
+            skip = state.step - epoch * self._steps_an_epoch
+            for batch in self._batches(epoch)[skip:]:
+                loss = self._step(batch, state.step)
+                late = loss if state.step == 0 else 0.99 * late + 0.01 * loss
+                state = msgspec.structs.replace(state, step=state.step + 1, loss=late)
+                rows = (state.step - first) * self._options.batch_rows
+                progress(state.step, self._total, late, rows / (time.monotonic() - began))
+                if state.step % CHECKPOINT_STEPS == 0:
+                    checkpoint.save(out, state, self._network, self._optimizer)
+            state = self._close_epoch(epoch, state, out)
+            if epoch - state.best >= self._options.patience:
+                break
+        return state.curve
+
+    def _close_epoch(self, epoch: int, state: State, out: Path) -> State:
+        figures = _Judge(self._network, self.encoder).figures(self._corpus)
+        score = sum(figures.values()) / len(figures)
+        best = state.best < 0 or score > max(point.score for point in state.curve)
+        point = Point(epoch, round(state.loss, 4), figures, round(score, 4))
+        state = msgspec.structs.replace(state, curve=(*state.curve, point), best=epoch if best else state.best)
+        if best:
+            self._network.save(out)
+        checkpoint.save(out, state, self._network, self._optimizer)
+        return state
+
+    def _batches(self, epoch: int) -> list[list[_Item]]:
+        """The batches of an epoch: rows of like length together, in an order that only seed and epoch decide."""
+        draw = random.Random(f"{self._recipe.seed}/{epoch}")
+        order = list(range(len(self._items)))
+        draw.shuffle(order)
+        size, batches = self._options.batch_rows, []
+        for start in range(0, len(order), size * HORIZON):
+            part = sorted(order[start : start + size * HORIZON], key=lambda place: self._items[place].row.size)
+            batches += [[self._items[place] for place in part[at : at + size]] for at in range(0, len(part), size)]
+        draw.shuffle(batches)
+        return batches
+
+    def _step(self, batch: Sequence[_Item], step: int) -> float:
+        warm = max(1.0, self._options.warmup * self._total)
+        factor = min(1.0, (step + 1) / warm) * (self._total - step) / self._total
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["highest"] * factor
+        self._network.train()
+        loss = self._loss(batch)
+        self._optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._network.parameters(), self._options.clip)
+        self._optimizer.step()
+        return float(loss)
+
+    def _loss(self, batch: Sequence[_Item]) -> Tensor:
+        present = {item.task for item in batch}
+        branches = {self._heads[task].branch for task in present}
+        means = self._network.means(*_inputs(self.encoder, [item.row for item in batch]), only=tuple(branches))
+        loss = torch.zeros(())
+        for task in sorted(present):
+            head = self._heads[task]
+            places = torch.tensor([place for place, item in enumerate(batch) if item.task == task])
+            truth = torch.tensor([item.label for item in batch if item.task == task])
+            logits = self._network.read(head, means[head.branch][places])
+            found = nn.functional.cross_entropy(
+                logits,
+                truth,
+                weight=self._weights[task],
+                reduction="sum",
+                label_smoothing=self._options.label_smoothing,
+            )
+            loss = loss + head.weight * found / len(batch)
+        return loss
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        options = self._options
+        heads = [value for name, value in self._network.named_parameters() if name.startswith("heads.")]
+        rest = [(name, value) for name, value in self._network.named_parameters() if not name.startswith("heads.")]
+        body = [(name, value) for name, value in rest if value.requires_grad]
+        # Biases and norms are not drawn towards zero.
+        groups = [
+            {"params": [value for _, value in body if value.ndim > 1], "highest": options.learning_rate},
+            {
+                "params": [value for _, value in body if value.ndim < 2],
+                "highest": options.learning_rate,
+                "weight_decay": 0.0,
+            },
+            {"params": heads, "highest": options.head_learning_rate},
+        ]
+        return torch.optim.AdamW(
+            [group for group in groups if group["params"]],
+            lr=options.learning_rate,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+
+
+class _Judge:
+    """What a network says of rows."""
+
+    def __init__(self, network: Network, encoder: TokenEncoder) -> None:
+        self._network = network
+        self._encoder = encoder
+        self._heads = {head.task: head for head in network.design.heads if head.kind == "classes"}
+
+    def figures(self, corpus: Corpus) -> dict[str, float]:
+        """Macro-recall on the rows set aside for choosing, by task; auxiliary tasks do not choose."""
+        found = {}
+        for task, data in corpus.tasks.items():
+            head = self._heads[task]
+            if not head.auxiliary and data.calibration:
+                probabilities = softmax(self.logits(head, data.calibration), 1.0)
+                found[task] = round(_evaluate(head, data.calibration, probabilities)["macro_recall"], 4)
+        if not found:
+            raise DataError("no row is set aside to choose the best epoch by: give more data or a larger calibration")
+        return found
+
+    def calibrated(self, corpus: Corpus) -> tuple[dict[str, Calibration], dict[str, dict[str, float]]]:
+        """Temperatures by task, and calibrated figures by ``task/data set``, of the heads that are served."""
+        temperatures, metrics = {}, {}
+        for task, data in corpus.tasks.items():
+            head = self._heads[task]
+            if head.auxiliary:
+                continue
+            logits = self.logits(head, data.calibration)
+            temperature = fit_temperature(logits, [row.label for row in data.calibration])
+            temperatures[task] = Calibration(temperature=temperature)
+            metrics[f"{task}/calibration"] = _evaluate(head, data.calibration, softmax(logits, temperature))
+            for name, rows in data.validation.items():
+                probabilities = softmax(self.logits(head, rows), temperature)
+                metrics[f"{task}/{name}"] = _evaluate(head, rows, probabilities)
+        return temperatures, metrics
+
+    def logits(self, head: HeadDesign, rows: Sequence[Labelled]) -> NDArray[np.float64]:
+        """``[rows, labels]``, in order."""
+        self._network.eval()
+        encoded = [_first_row(self._encoder, row) for row in rows]
+        order = sorted(range(len(rows)), key=lambda place: encoded[place].size)
+        found = np.zeros((len(rows), len(head.labels)))
+        with torch.inference_mode():
+            for start in range(0, len(order), 64):
+                part = order[start : start + 64]
+                inputs = _inputs(self._encoder, [encoded[place] for place in part])
+                mean = self._network.means(*inputs, only=(head.branch,))[head.branch]
+                found[part] = self._network.read(head, mean).numpy()
+        return found
+
+
+def _evaluate(head: HeadDesign, rows: Sequence[Labelled], probabilities: NDArray[np.float64]) -> dict[str, float]:
+    return evaluate([head.labels[row.label] for row in rows], probabilities, head.labels).flat()
+
+
+def _first_row(encoder: TokenEncoder, row: Labelled) -> Row:
+    """The first window of a text: training does not read on."""
+    return encoder.encode([row.text])[0].rows[0]
+
+
+def _inputs(encoder: TokenEncoder, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
+    arrays: dict[str, Any] = encoder.collate(rows, max(row.size for row in rows))
+    ids, mask, types = (torch.from_numpy(arrays[name]) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPES))
+    return ids, mask, types
+
+
+def _class_weights(rows: Sequence[Labelled], head: HeadDesign, balance: float) -> Tensor:
+    """Weights of the classes, rows / (classes · rows of the class) to the power ``balance``, 1 on average over rows."""
+    counts = np.bincount([row.label for row in rows], minlength=len(head.labels))
+    weights = (len(rows) / (len(head.labels) * np.maximum(counts, 1))) ** balance
+    weights /= (weights * counts).sum() / counts.sum()
+    return torch.tensor(weights, dtype=torch.float32)
