@@ -1,9 +1,9 @@
-"""A model that is loaded, checked and proved on its golden inputs: texts in, probabilities out."""
+"""A version of a model that is loaded, checked, warm and proved on its golden inputs: texts in, analyses out."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol, cast
 
 import msgspec
 import numpy as np
@@ -11,107 +11,189 @@ from numpy.typing import NDArray
 
 from groundswell.errors import ModelError
 from groundswell.records import Analysis, Scores
-from inference.manifest import MODEL, VOCABULARY, Manifest
-from inference.ngrams import Encoded, NgramEncoder, Vocabulary, pad
-from inference.repository import ModelVersion
+from inference.heads import Classes, Embedding, pool
+from inference.manifest import TOKENIZER, VOCABULARY, Golden
+from inference.ngrams import Encoded as Bag
+from inference.ngrams import NgramEncoder, Vocabulary, pad
+from inference.rows import Encoded, Outputs, Row, RowError, Text
 from inference.session import DeviceError, Session
-from inference.tasks import LABELS as TASKS
+from inference.tokens import TOKENS, TokenEncoder
+from inference.version import ModelVersion
 
 #: The value of ``encoder`` in the manifest of a bag-of-n-grams model, and its graph's input.
 NGRAMS: Final = "ngrams"
 IDS: Final = "ids"
 
-
-class NotFinite(DeviceError):
-    """The device answered, but not with numbers."""
+_WHOLE: Final = (1.0,)
 
 
-class _Head(NamedTuple):
-    task: str
-    output: str
-    labels: tuple[str, ...]
-    temperature: float
+class Encoder(Protocol):
+    """From texts to rows, and from rows to the graph's inputs ``[rows, length]``. Thread-safe."""
+
+    def encode(self, texts: Sequence[Text]) -> list[Encoded]: ...
+
+    def collate(self, rows: Sequence[Row], length: int) -> Mapping[str, NDArray[Any]]: ...
 
 
 class Model:
-    """A version ready to serve the tasks asked of it; threads may share one.
+    """A version ready to serve ``tasks`` (all that it has, when None); a :class:`~inference.rows.Reader`.
 
-    Raises :class:`ModelError`, which names the model and what is wrong, when the version
-    has no head for a task, its labels are not that task's, its graph does not fit its
-    manifest, or its golden inputs do not give what they gave when it was published.
+    ``precision`` chooses among its graphs; ``threads`` 0 means what the machine grants.
+    Each of ``buckets``, shapes ``(rows, length)`` of the batches to come, is run once.
+
+    Raises :class:`ModelError`, which names the model, what is wrong and what to do, when
+    the version has no head for a task, labels, calibration or tokenizer do not fit, its
+    graph does not fit its manifest, or its golden inputs do not give what they gave when
+    it was published.
     """
 
     def __init__(
-        self, version: ModelVersion, tasks: Collection[str], *, provider: str = "cpu", threads: int = 0
+        self,
+        version: ModelVersion,
+        *,
+        tasks: Collection[str] | None = None,
+        provider: str = "cpu",
+        precision: str = "auto",
+        threads: int = 0,
+        buckets: Collection[tuple[int, int]] = (),
     ) -> None:
         manifest = version.manifest
-        self.ref = version.ref
+        self.ref: Final = version.ref
         try:
+            heads = _heads(version, tasks)
+            self.tasks: Final = frozenset(head.task for head in heads)
+            self._heads: Final = {head.task: head for head in heads}
             self._encoder = _encoder(version)
-            self._heads = [_head(version, task) for task in tasks]
+            precision, file = version.graph(precision, provider)
             self._session = Session(
-                version.read(MODEL), manifest.inputs, manifest.outputs, provider=provider, threads=threads
+                version.read(file),
+                manifest.inputs,
+                manifest.outputs,
+                provider=provider,
+                threads=threads,
             )
-            self._prove(manifest)
+            if buckets:
+                self._warm(buckets, ("", "") if manifest.tokens is not None and manifest.tokens.pairs else "")
+            self._prove(manifest.golden, manifest.tolerance, buckets)
         except ModelError as error:
             raise ModelError(f"{self.ref.name}@{self.ref.version} must not serve: {error}") from error
-        self.provider = self._session.provider
+        self.provider: Final = self._session.provider
 
-    def encode(self, text: str) -> Encoded:
-        """The text as the device reads it; never fails."""
-        return self._encoder.encode(text)
+    def encode(self, texts: Sequence[Text]) -> list[Encoded]:
+        """Each text as rows; raises :class:`ModelError` for pairs where it reads single texts, or the reverse."""
+        return self._encoder.encode(texts)
 
-    def probabilities(self, rows: Sequence[Encoded]) -> dict[str, NDArray[np.float64]]:
-        """Calibrated probabilities ``[rows, labels]`` of each task; raises :class:`DeviceError`."""
-        outputs = self._session.run({IDS: pad(rows)})
-        return {head.task: _softmax(outputs[head.output] / head.temperature) for head in self._heads}
+    def outputs(self, tasks: Collection[str]) -> tuple[str, ...]:
+        """The outputs that these tasks are read from; raises :class:`ModelError` for a task that it does not serve."""
+        return tuple(self._head(task).output for task in sorted(set(tasks)))
 
-    def analyse(self, rows: Sequence[Encoded]) -> list[Analysis]:
-        """One analysis a row, in order; raises :class:`DeviceError` when any row fails."""
-        answers = [self._scores(head, found) for head, found in self._by_head(rows)]
-        names = [head.task for head in self._heads]
-        return [
-            Analysis(self.ref, dict(zip(names, scores, strict=True)), truncated=row.truncated)
-            for row, *scores in zip(rows, *answers, strict=True)
-        ]
+    def run(self, rows: Sequence[Row], length: int, outputs: Sequence[str]) -> Outputs:
+        """Run rows of at most ``length`` tokens, padded to it; raises :class:`DeviceError` when the device fails."""
+        return self._session.run(self._encoder.collate(rows, length), outputs)
 
-    def _by_head(self, rows: Sequence[Encoded]) -> list[tuple[_Head, NDArray[np.float64]]]:
-        found = self.probabilities(rows)
-        return [(head, found[head.task]) for head in self._heads]
+    def analyse(
+        self, encoded: Sequence[Encoded], outputs: Outputs, tasks: Collection[str]
+    ) -> list[Analysis | RowError]:
+        """One answer a text, in order; ``outputs`` has a line for each row of each text."""
+        if not encoded:
+            return []
+        scores: dict[str, list[Scores | RowError]] = {}
+        embeddings: list[bytes | RowError] = []
+        space = None
+        for task in sorted(set(tasks)):
+            head = self._head(task)
+            pooled = pool(outputs[head.output], encoded)
+            if isinstance(head, Embedding):
+                embeddings, space = head.read(pooled), head.space
+            else:
+                scores[task] = head.read(pooled)
+        names = tuple(scores)
+        vectors: Sequence[bytes | RowError | None] = embeddings or [None] * len(encoded)
+        answers: list[Analysis | RowError] = []
+        for text, vector, *found in zip(encoded, vectors, *scores.values(), strict=True):
+            error = next((one for one in (vector, *found) if type(one) is RowError), None)
+            answers.append(
+                error
+                or Analysis(
+                    self.ref,
+                    dict(zip(names, cast(list[Scores], found), strict=True)),
+                    cast(bytes | None, vector),
+                    space,
+                    text.truncated,
+                )
+            )
+        return answers
 
-    @staticmethod
-    def _scores(head: _Head, found: NDArray[np.float64]) -> list[Scores]:
-        if not np.isfinite(found).all():
-            raise NotFinite(f"{head.output} is not finite")
-        best = found.argmax(axis=1).tolist()
-        labels = head.labels
-        return [
-            Scores(labels[top], row[top], dict(zip(labels, row, strict=True)))
-            for top, row in zip(best, np.round(found, 6).tolist(), strict=True)
-        ]
+    def _head(self, task: str) -> Classes | Embedding:
+        try:
+            return self._heads[task]
+        except KeyError:
+            raise ModelError(
+                f"{self.ref.name}@{self.ref.version} does not serve {task} (it serves {', '.join(sorted(self.tasks))})"
+            ) from None
 
-    def _prove(self, manifest: Manifest) -> None:
-        if not manifest.golden:
-            raise ModelError("its manifest has no golden inputs: publish the model again")
-        for golden in manifest.golden:
+    def _warm(self, buckets: Collection[tuple[int, int]], text: Text) -> None:
+        (row,) = self.encode([text])[0].rows
+        for rows, length in buckets:
             try:
-                (analysis,) = self.analyse([self.encode(golden.text)])
+                self.run([row] * rows, max(length, row.size), self.outputs(self.tasks))
             except DeviceError as error:
-                raise ModelError(f"the golden input {golden.text!r} fails: {error}") from error
-            for head in self._heads:
-                expected = golden.expected.get(head.task, {})
-                found = analysis.scores[head.task]
-                if expected.keys() != found.scores.keys() or any(
-                    abs(expected[label] - found.scores[label]) > manifest.tolerance for label in expected
-                ):
-                    raise ModelError(
-                        f"the golden input {golden.text!r} gives {head.task} {found.scores}, "
-                        f"not {expected}: the model, its labels or this release's text handling changed"
-                    )
+                raise ModelError(f"a batch of {rows} rows of {length} tokens fails: {error}") from error
+
+    def _prove(self, goldens: Sequence[Golden], tolerance: float, buckets: Collection[tuple[int, int]]) -> None:
+        if not goldens:
+            raise ModelError("its manifest has no golden inputs: publish the model again")
+        for golden in goldens:
+            text = golden.text if golden.second is None else (golden.text, golden.second)
+            answer = self._alone(text, sorted(length for _, length in buckets))
+            if isinstance(answer, RowError):
+                raise ModelError(f"the golden input {_short(text)} fails: {answer.detail}")
+            for head in self._heads.values():
+                if isinstance(head, Embedding):
+                    _compare_embedding(text, golden.embedding, answer.embedding or b"", tolerance)
+                else:
+                    _compare(text, head.task, golden.expected.get(head.task, {}), answer.scores[head.task], tolerance)
+
+    def _alone(self, text: Text, lengths: Sequence[int]) -> Analysis | RowError:
+        """The answer to one text, each of its rows in a batch of its own."""
+        (encoded,) = self.encode([text])
+        outputs = self.outputs(self.tasks)
+        try:
+            found = [
+                self.run([row], next((length for length in lengths if length >= row.size), row.size), outputs)
+                for row in encoded.rows
+            ]
+        except DeviceError as error:
+            raise ModelError(f"the golden input {_short(text)} fails: {error}") from error
+        whole = {name: np.concatenate([part[name] for part in found]) for name in outputs}
+        return self.analyse([encoded], whole, self.tasks)[0]
 
 
-def _encoder(version: ModelVersion) -> NgramEncoder:
+class _Bags:
+    """The bag of n-grams behind :class:`Encoder`: one row a text."""
+
+    def __init__(self, encoder: NgramEncoder) -> None:
+        self._encoder = encoder
+
+    def encode(self, texts: Sequence[Text]) -> list[Encoded]:
+        encoded = []
+        for text in texts:
+            if not isinstance(text, str):
+                raise ModelError("the model reads single texts, not pairs: ask another model, or for another task")
+            row = self._encoder.encode(text)
+            encoded.append(Encoded((row,), _WHOLE, row.truncated))
+        return encoded
+
+    def collate(self, rows: Sequence[Row], length: int) -> Mapping[str, NDArray[Any]]:
+        return {IDS: pad(cast(Sequence[Bag], rows), length)}
+
+
+def _encoder(version: ModelVersion) -> Encoder:
     manifest = version.manifest
+    if manifest.encoder == TOKENS:
+        if manifest.tokens is None:
+            raise ModelError("its manifest does not say how texts are cut into tokens: publish the model again")
+        return TokenEncoder(version.read(TOKENIZER), manifest.tokens, manifest.inputs)
     if manifest.encoder != NGRAMS:
         raise ModelError(f"its texts are encoded by {manifest.encoder!r}, which this release does not know: update it")
     if [tensor.name for tensor in manifest.inputs] != [IDS]:
@@ -119,31 +201,57 @@ def _encoder(version: ModelVersion) -> NgramEncoder:
     try:
         vocabulary = msgspec.json.decode(version.read(VOCABULARY), type=Vocabulary)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{version.folder / VOCABULARY} cannot be used ({error}): publish the model again") from error
-    return NgramEncoder(vocabulary)
+        raise ModelError(f"its {VOCABULARY} cannot be used ({error}): publish the model again") from error
+    return _Bags(NgramEncoder(vocabulary))
 
 
-def _head(version: ModelVersion, task: str) -> _Head:
+def _heads(version: ModelVersion, tasks: Collection[str] | None) -> list[Classes | Embedding]:
     manifest = version.manifest
-    if task not in TASKS:
-        raise ModelError(f"there is no task {task!r}: tasks are {', '.join(TASKS)}")
-    outputs = {head.task: head.output for head in manifest.heads}
-    if task not in outputs:
-        raise ModelError(f"it has no head for {task} (it has {', '.join(outputs) or 'none'}): choose another model")
-    labels = version.labels().get(task, [])
-    if len(labels) != len(TASKS[task]) or set(labels) != TASKS[task]:
-        raise ModelError(f"its labels for {task} are {labels}, they must be {sorted(TASKS[task])}: publish it again")
-    shapes: dict[str, tuple[Any, ...]] = {tensor.name: tensor.shape for tensor in manifest.outputs}
-    if shapes.get(outputs[task], ())[1:] != (len(labels),):
-        raise ModelError(f"its output {outputs[task]!r} has not one column a label of {labels}: publish it again")
-    calibration = version.calibration().get(task)
-    if calibration is None or not 0 < calibration.temperature < float("inf"):
-        raise ModelError(f"its calibration gives no positive temperature for {task}: publish it again")
-    return _Head(task, outputs[task], tuple(labels), calibration.temperature)
+    known = {head.task: head for head in manifest.heads}
+    if len(known) != len(manifest.heads):
+        raise ModelError("its manifest has two heads for one task: publish it again")
+    for task in tasks or ():
+        if task not in known:
+            raise ModelError(f"it has no head for {task} (it has {', '.join(known) or 'none'}): choose another model")
+    if not known or (tasks is not None and not tasks):
+        raise ModelError("it has no heads, or none was asked for: name a task that it serves")
+    labels, calibration = version.labels(), version.calibration()
+    outputs = {tensor.name: tensor for tensor in manifest.outputs}
+    return [
+        Embedding(head, outputs.get(head.output), manifest.embedding_space)
+        if head.kind == "embedding"
+        else Classes(head, outputs.get(head.output), labels.get(head.task, []), calibration.get(head.task))
+        for head in known.values()
+        if tasks is None or head.task in tasks
+    ]
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
-    powers = np.exp(shifted)
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+def _compare(text: Text, task: str, expected: Mapping[str, float], found: Scores, tolerance: float) -> None:
+    if expected.keys() != found.scores.keys() or any(
+        abs(expected[label] - found.scores[label]) > tolerance for label in expected
+    ):
+        raise ModelError(
+            f"the golden input {_short(text)} gives {task} {found.scores}, "
+            f"not {expected}: the model, its labels or this release's text handling changed"
+        )
+
+
+def _compare_embedding(text: Text, expected: str | None, found: bytes, tolerance: float) -> None:
+    try:
+        wanted = np.frombuffer(bytes.fromhex(expected or ""), dtype=np.int8).astype(np.float64)
+    except ValueError:
+        wanted = np.zeros(0)
+    vector = np.frombuffer(found, dtype=np.int8).astype(np.float64)
+    if wanted.shape != vector.shape:
+        raise ModelError(f"the golden input {_short(text)} has no embedding of {len(vector)} dimensions: publish again")
+    cosine = float(wanted @ vector) / max(float(np.linalg.norm(wanted) * np.linalg.norm(vector)), 1e-9)
+    if not 1 - cosine <= tolerance:
+        raise ModelError(
+            f"the embedding of the golden input {_short(text)} has a cosine of {cosine:.4f} to what it was: "
+            "the model or this release's text handling changed"
+        )
+
+
+def _short(text: Text) -> str:
+    said = repr(text)
+    return said if len(said) <= 80 else f"{said[:76]} ..."

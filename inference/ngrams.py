@@ -30,7 +30,7 @@ _ID_BYTES = 4
 
 
 class Encoded(NamedTuple):
-    """One text as the device reads it: ``size`` ids of 4 bytes in ``ids``."""
+    """One text as the device reads it: its ids of 4 bytes each, and how wide a row they need (at least 1)."""
 
     ids: bytes
     size: int
@@ -94,7 +94,7 @@ class NgramEncoder:
         numbers = [entry[0] for entry in entries]
         pairs = filter(None, map(self._pairs.get, pairwise(numbers)))
         ids = b"".join(dict.fromkeys([entry[1] for entry in entries])) + array("i", dict.fromkeys(pairs)).tobytes()
-        return Encoded(ids, len(ids) // _ID_BYTES, truncated)
+        return Encoded(ids, max(1, len(ids) // _ID_BYTES), truncated)
 
 
 class _Memory(dict[str, tuple[int, bytes]]):
@@ -119,8 +119,8 @@ class _Memory(dict[str, tuple[int, bytes]]):
         return entry
 
 
-def pad(rows: Sequence[Encoded]) -> NDArray[np.int32]:
-    """Rows of ids as one array ``[rows, longest]``, filled with 0; at least one column wide."""
-    width = max(1, *(row.size for row in rows)) if len(rows) > 1 else max(1, rows[0].size)
+def pad(rows: Sequence[Encoded], length: int = 0) -> NDArray[np.int32]:
+    """Rows of ids as one array ``[rows, length]``, filled with 0; at least as wide as the longest row."""
+    width = max(length, *(row.size for row in rows)) if len(rows) > 1 else max(length, rows[0].size)
     joined = b"".join([row.ids.ljust(width * _ID_BYTES, b"\0") for row in rows])
     return np.frombuffer(joined, dtype=np.int32).reshape(len(rows), width)

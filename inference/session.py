@@ -90,14 +90,17 @@ class Session:
         _check("input", inputs, self._session.get_inputs())
         _check("output", outputs, self._session.get_outputs())
 
-    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
-        """The outputs by name; raises :class:`DeviceError` where the device fails."""
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """``outputs`` (all, when None) by name; raises :class:`DeviceError` where the device fails."""
+        wanted = self.outputs if outputs is None else outputs
         # Whatever the runtime raises is about this batch: the caller bisects it.
         try:
-            values = self._session.run(self.outputs, dict(inputs))
+            values = self._session.run(wanted, dict(inputs))
         except Exception as error:
             raise DeviceError(_first_line(error)) from error
-        return dict(zip(self.outputs, values, strict=True))
+        return dict(zip(wanted, values, strict=True))
 
 
 def _is_installed(distribution: str) -> bool:

@@ -25,10 +25,23 @@ _STRETCHED = re.compile(r"(.)\1{2,}", re.DOTALL)
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\u2026": "..."})
 
 
+def unescape(text: str) -> str:
+    """HTML entities resolved, in any text.
+
+    >>> unescape("fish &amp; chips &#128031;")
+    'fish & chips 🐟'
+    """
+    try:
+        return html.unescape(text)
+    except ValueError:
+        # A character reference of thousands of digits, which Python makes no number of.
+        return text
+
+
 def pieces(text: str) -> list[str]:
     """The raw pieces of a text: case folded, composed (NFKC), HTML entities resolved."""
     if "&" in text:
-        text = html.unescape(text)
+        text = unescape(text)
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     return _PIECES.findall(text.lower())

@@ -6,10 +6,12 @@ are drawn for its name, so the order of the labels in the graph changes no named
 
 from __future__ import annotations
 
+import hashlib
 import math
 import string
 import zlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -23,18 +25,22 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from inference.manifest import (
     CALIBRATION,
+    FORMAT,
     LABELS,
+    MANIFEST,
     MODEL,
     TOKENIZER,
     Calibration,
     Golden,
     Head,
+    Manifest,
     Source,
     Tensor,
     Tokens,
 )
 from inference.rows import Text
 from inference.tasks import EMBEDDING
+from inference.version import ModelVersion, open_version
 from model_export.graph import IR_VERSION, OPSET
 from model_export.publish import Draft, publish
 
@@ -291,6 +297,24 @@ def published_bert(root: Path, seed: int = 0, *, alias: str = "champion", **opti
     return root / ref.name / ref.version
 
 
+def unproved(root: Path, draft: Draft) -> ModelVersion:
+    """The version that a draft would become, written below ``root`` without being proved: it may be a bad one."""
+    manifest = Manifest(
+        format=FORMAT,
+        version=draft.version,
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        **{
+            **msgspec.structs.asdict(draft),
+            "files": {name: hashlib.sha256(content).hexdigest() for name, content in draft.files.items()},
+        },
+    )
+    folder = root / draft.name / draft.version
+    folder.mkdir(parents=True)
+    for name, content in {**draft.files, MANIFEST: msgspec.json.encode(manifest)}.items():
+        (folder / name).write_bytes(content)
+    return open_version(folder, draft.name, draft.version)
+
+
 def tiny_bert_scores(bert: TinyBert, text: Text, temperature: float = 1.0) -> dict[str, dict[str, float]]:
     """What the model must say of a text that fits into one window and needs no normalising."""
     answer = _answer(bert, text)
@@ -304,7 +328,7 @@ def tiny_bert_scores(bert: TinyBert, text: Text, temperature: float = 1.0) -> di
 def tiny_bert_embedding(bert: TinyBert, text: Text) -> bytes:
     """The quantised embedding of a text that fits into one window and needs no normalising."""
     vector = _answer(bert, text)[EMBEDDING]
-    return np.rint(vector * 127 / np.abs(vector).max()).astype(np.int8).tobytes()
+    return bytes(np.rint(vector * 127 / np.abs(vector).max()).astype(np.int8).tobytes())
 
 
 def _answer(bert: TinyBert, text: Text) -> dict[str, NDArray[np.float64]]:

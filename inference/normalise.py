@@ -1,0 +1,65 @@
+"""What happens to a text before it is cut into tokens, in training and in serving alike.
+
+Every function here takes any text, never raises, and takes time linear in its length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from inference.text import unescape
+
+#: What stands for an address and for a mention, as public sets of posts write them.
+URL: Final = "http"
+USER: Final = "@user"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+#: Not the second half of an e-mail address.
+_MENTION = re.compile(r"(?<![\w@])@\w+")
+#: Control characters separate; marks of direction and the byte order mark are not seen, so they vanish.
+_MARKS: Final = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " "),
+    **dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF], None),
+}
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+
+
+def harmless(text: str) -> str:
+    """The text with lone surrogates, which no UTF-8 can hold, replaced by U+FFFD.
+
+    >>> harmless("a\\ud83d"), harmless("a")
+    ('a\ufffd', 'a')
+    """
+    return text if text.isascii() else _SURROGATE.sub(_REPLACEMENT, text)
+
+
+def social(text: str) -> str:
+    """A post as models of posts read it.
+
+    HTML entities are resolved once, addresses become ``http`` and mentions ``@user``,
+    control characters and runs of blanks become one space, invisible marks of direction
+    vanish, and lone surrogates become U+FFFD.
+
+    >>> social("RT @ann: fish &amp; chips\\n\\nhttps://t.co/x?y=1 a@b.org")
+    'RT @user: fish & chips http a@b.org'
+    """
+    if "&" in text:
+        text = unescape(text)
+    if text.isascii():
+        if _CONTROL.search(text):
+            text = text.translate(_MARKS)
+    else:
+        text = _SURROGATE.sub(_REPLACEMENT, text.translate(_MARKS))
+    if "://" in text or "www." in text.lower():
+        text = _ADDRESS.sub(URL, text)
+    if "@" in text:
+        text = _MENTION.sub(USER, text)
+    return " ".join(text.split())
+
+
+#: The normalisers by the name that a manifest gives them.
+NORMALISERS: Final[Mapping[str, Callable[[str], str]]] = {"none": harmless, "social": social}
