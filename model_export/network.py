@@ -24,7 +24,7 @@ from groundswell.errors import ModelError
 from inference.atomic import replace_durably
 from inference.manifest import LABELS, TOKENIZER, Tokens
 from inference.manifest import Tensor as TensorSpec
-from inference.tokens import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPES
+from inference.tokens import ATTENTION_MASK, INPUT_IDS, TYPE_IDS
 from model_export.recipe import Branch, HeadDesign
 
 CONFIG: Final = "config.json"
@@ -33,7 +33,7 @@ WEIGHTS: Final = "weights.safetensors"
 
 #: What the exported graph takes.
 INPUTS: Final = tuple(
-    TensorSpec(name=name, dtype="int64", shape=("rows", "length")) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPES)
+    TensorSpec(name=name, dtype="int64", shape=("rows", "length")) for name in (INPUT_IDS, ATTENTION_MASK, TYPE_IDS)
 )
 
 #: Bases by name: the Python package that carries the weights, and the folder in it.

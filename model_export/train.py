@@ -21,11 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from groundswell.errors import ModelError
 from inference.atomic import replace_durably
 from inference.manifest import CALIBRATION, TOKENIZER, Calibration, Source
 from inference.processors import granted_processors
 from inference.rows import Row
-from inference.tokens import ATTENTION_MASK, INPUT_IDS, TOKEN_TYPES, TokenEncoder
+from inference.tokens import ATTENTION_MASK, INPUT_IDS, TYPE_IDS, TokenEncoder
 from model_export import checkpoint
 from model_export.bag import softmax
 from model_export.bag import temperature as fit_temperature
@@ -78,8 +79,9 @@ def train(
 ) -> Trained:
     """Train ``recipe`` on the data below ``data`` into the folder ``out``.
 
-    With ``resume`` a run that was stopped goes on, and one that is finished is left as it is. Raises :class:`DataError` for data that
-    is absent or does not fit, :class:`ModelError` for a base or a checkpoint that does not.
+    With ``resume`` a run that was stopped goes on, and one that is finished is left as it is.
+    Raises :class:`DataError` for data that is absent or does not fit, :class:`ModelError` for
+    a base or a checkpoint that does not.
     """
     torch.set_num_threads(threads or granted_processors())
     # Numbers this small cost a processor a hundred times the time and change nothing.
@@ -227,7 +229,7 @@ class _Session:
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), self._options.clip)
         self._optimizer.step()
-        return float(loss)
+        return float(loss.detach())
 
     def _loss(self, batch: Sequence[_Item]) -> Tensor:
         present = {item.task for item in batch}
@@ -334,7 +336,7 @@ def _first_row(encoder: TokenEncoder, row: Labelled) -> Row:
 
 def _inputs(encoder: TokenEncoder, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
     arrays: dict[str, Any] = encoder.collate(rows, max(row.size for row in rows))
-    ids, mask, types = (torch.from_numpy(arrays[name]) for name in (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPES))
+    ids, mask, types = (torch.from_numpy(arrays[name]) for name in (INPUT_IDS, ATTENTION_MASK, TYPE_IDS))
     return ids, mask, types
 
 
