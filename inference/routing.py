@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
+from groundswell.errors import ModelError
+from groundswell.metrics import MODEL_INFO
 from groundswell.records import Analysis
 from inference.rows import Reader, RowError, Text
 
@@ -41,3 +44,41 @@ class Router(Protocol):
     def close(self) -> None:
         """Stop looking for new versions; never raises."""
         ...
+
+
+class FixedRouter:
+    """Serves the same readers for ever: for tools, measurements and tests.
+
+    Tasks go to the first reader that answers them all. Each reader is named by the metric
+    of the models in use until :meth:`close`.
+    """
+
+    def __init__(self, *readers: Reader) -> None:
+        self._readers = readers
+        for reader in readers:
+            MODEL_INFO.labels(*_info(reader)).set(1)
+
+    def route(self, texts: Sequence[Text], tasks: Collection[str]) -> list[Share]:
+        """All texts to one reader; raises :class:`ModelError` where none answers all tasks."""
+        for reader in self._readers:
+            if reader.tasks.issuperset(tasks):
+                return [Share(reader, range(len(texts)))]
+        known = "; ".join(f"{reader.ref.name}: {', '.join(sorted(reader.tasks))}" for reader in self._readers)
+        raise ModelError(f"no model answers {', '.join(tasks)} together (there: {known or 'no model'})")
+
+    def observe(self, share: Share, tasks: Collection[str], answers: Sequence[Analysis | RowError]) -> None:
+        """Nothing follows from answers."""
+
+    def tasks(self) -> frozenset[str]:
+        """What any of the readers answers."""
+        return frozenset().union(*(reader.tasks for reader in self._readers))
+
+    def close(self) -> None:
+        """The readers are no longer in use; closing twice is harmless."""
+        for reader in self._readers:
+            with suppress(KeyError):
+                MODEL_INFO.remove(*_info(reader))
+
+
+def _info(reader: Reader) -> tuple[str, str, str]:
+    return reader.ref.name, reader.ref.version, reader.provider
