@@ -35,7 +35,7 @@ LABELS: Final = {
     "quarantine",
     "event": "`began`, `changed` or `ended`",
     "reason": "why a record is no post, a short constant",
-    "cause": "why a record cannot become a document, a short constant",
+    "cause": "why a record cannot become a document, or a version must not serve, a short constant",
     "partition": "topic and partition, as `posts/0`",
     "lane": "number of the lane that reads the files; of the engine, `live` or `backfill`",
     "model": "name of the model",
@@ -125,9 +125,16 @@ MODEL_DRIFT = _gauge(
     "of",
 )
 CANARY_ROWS = _counter("groundswell_canary_rows_total", "Texts that the candidate read.", "model")
+CANARY_ERRORS = _counter("groundswell_canary_errors_total", "Texts that the candidate could not score.", "model")
 CANARY_AGREEMENT = _gauge(
     "groundswell_canary_agreement",
     "Share of the newest canary texts on which champion and candidate agree.",
+    "model",
+    "task",
+)
+CANARY_SHIFT = _gauge(
+    "groundswell_canary_shift",
+    "Mean, over the newest canary texts, of the candidate's probability of the champion's label less the champion's.",
     "model",
     "task",
 )
