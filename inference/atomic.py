@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import get_native_id
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -25,7 +26,7 @@ def sync_folder(folder: Path) -> None:
 
 def replace_durably(path: Path, content: bytes) -> None:
     """Replace a file, or make it, in one step; on failure the old one stands. Raises :class:`OSError`."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{get_native_id()}")
     try:
         write_durably(beside, content)
         beside.replace(path)

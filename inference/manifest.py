@@ -104,6 +104,7 @@ class Manifest(_Part, frozen=True):
     embeddings may be compared. ``metrics`` are figures by data set, ``parity`` the largest
     distances between forms of the model. Probabilities on the ``golden`` inputs may differ
     from the expected ones by ``tolerance`` at most, and embeddings by as much in cosine.
+    ``forced`` is why the version became champion without beating the one before.
     """
 
     format: int
@@ -127,6 +128,7 @@ class Manifest(_Part, frozen=True):
     embedding_space: str | None = None
     parity: dict[str, float] = {}
     reference: dict[str, Reference] = {}
+    forced: str | None = None
 
 
 class Isotonic(_Part, frozen=True):

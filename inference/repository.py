@@ -1,30 +1,26 @@
 """The model repository: immutable versions in folders, and aliases that name one of them.
 
 ``<root>/<model>/<version>/`` holds the files that its ``MANIFEST.json`` lists, and
-``<root>/<model>/aliases.json`` maps an alias such as ``champion`` to a version. What is
-read is checked against its sha256 first, and nothing but ONNX, JSON and text is read.
+``<root>/<model>/aliases.json`` maps an alias such as ``champion`` to a version. What has
+no ``MANIFEST.json`` is not there. What is read is checked against its sha256 first, and
+nothing but ONNX, JSON and text is read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, TypeVar
-
-import msgspec
 
 from groundswell.errors import ModelError
 from groundswell.records import ModelRef
-from inference.manifest import CALIBRATION, FORMAT, LABELS, MANIFEST, MODEL, Calibration, Manifest
-
-ALIASES: Final = "aliases.json"
-CHAMPION: Final = "champion"
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_RESTORE = "restore the folder from where it was published, or point the alias at another version"
-
-T = TypeVar("T")
+from inference import aliases as moves
+from inference.aliases import ALIASES, Look
+from inference.atomic import replace_durably, sync_folder
+from inference.manifest import MANIFEST, Manifest
+from inference.names import is_plain, parse, plain
+from inference.staging import locked, put_away, staging
+from inference.version import ModelVersion, decode_manifest, open_version, read_bytes
 
 
 def default_repository() -> Path:
@@ -32,125 +28,103 @@ def default_repository() -> Path:
     return Path(__file__).resolve().parent / "models"
 
 
-class ModelVersion:
-    """One version whose manifest and files have been verified.
-
-    Files are read through :meth:`read`, which verifies the very bytes that it returns.
-    """
-
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.folder = folder
-        self.manifest = manifest
-        self.ref = ModelRef(manifest.name, manifest.version)
-
-    def read(self, name: str) -> bytes:
-        """The bytes of a file that the manifest lists; raises :class:`ModelError` where they are not those."""
-        expected = self.manifest.files.get(name)
-        if expected is None:
-            raise ModelError(f"{self.folder / MANIFEST} lists no {name}: publish the model again")
-        content = _bytes(self.folder / name)
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise ModelError(f"{self.folder / name} is not the file that {MANIFEST} lists (sha256 differs): {_RESTORE}")
-        return content
-
-    def labels(self) -> dict[str, list[str]]:
-        """The labels of each task, in the order of its output's columns."""
-        return _decoded(self.folder / LABELS, self.read(LABELS), dict[str, list[str]])
-
-    def calibration(self) -> dict[str, Calibration]:
-        """The calibration of each task."""
-        return _decoded(self.folder / CALIBRATION, self.read(CALIBRATION), dict[str, Calibration])
-
-
-def open_version(folder: Path, name: str, version: str) -> ModelVersion:
-    """The version in ``folder``, every file of it verified.
-
-    Raises :class:`ModelError`, naming the file and what to do, for anything that is
-    missing, truncated, altered, of another model, or in a layout not known here.
-    """
-    path = folder / MANIFEST
-    manifest = _decoded(path, _bytes(path), Manifest)
-    if manifest.format != FORMAT:
-        raise ModelError(f"{path} has format {manifest.format}, this release reads {FORMAT}: publish the model again")
-    if (manifest.name, manifest.version) != (name, version):
-        raise ModelError(f"{path} is of {manifest.name}@{manifest.version}, not of {name}@{version}: {_RESTORE}")
-    for required in (MODEL, LABELS, CALIBRATION):
-        if required not in manifest.files:
-            raise ModelError(f"{path} lists no {required}: publish the model again")
-    opened = ModelVersion(folder, manifest)
-    for file in manifest.files:
-        if not _NAME.fullmatch(file):
-            raise ModelError(f"{path} lists {file!r}, which is no plain file name: do not use this model")
-        opened.read(file)
-    return opened
-
-
 class Repository:
-    """A folder of models."""
+    """Models in a local folder.
+
+    Every reading method raises :class:`ModelError`, which names the place and what to do;
+    the writing ones (:meth:`locked`, :meth:`place`, :meth:`write_aliases`) raise
+    :class:`OSError` as well.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        #: The place as people write it.
+        self.where = str(root)
 
     def models(self) -> list[str]:
         """The names of the models, sorted."""
         return _folders(self.root)
 
     def versions(self, name: str) -> list[str]:
-        """The versions of a model, sorted."""
-        return _folders(self.folder(name))
+        """The whole versions of a model, sorted."""
+        folder = self.folder(name)
+        return [version for version in _folders(folder) if (folder / version / MANIFEST).exists()]
 
-    def folder(self, name: str) -> Path:
-        """Where a model's versions and aliases lie."""
-        return self.root / _plain(name)
+    def look(self, name: str) -> Look:
+        """The aliases of a model now; none for a model without."""
+        path = self.folder(name) / ALIASES
+        return Look(moves.decode(path, read_bytes(path)) if path.exists() else {})
 
     def aliases(self, name: str) -> dict[str, str]:
-        """Alias → version; empty for a model without aliases."""
-        path = self.folder(name) / ALIASES
-        return _decoded(path, _bytes(path), dict[str, str]) if path.exists() else {}
+        """The aliases of :meth:`look` alone."""
+        return self.look(name).aliases
+
+    def has(self, ref: ModelRef) -> bool:
+        """Whether the version is there, whole as far as its manifest tells."""
+        return (self.folder(ref.name) / plain(ref.version) / MANIFEST).exists()
+
+    def manifest(self, ref: ModelRef) -> Manifest:
+        """What a version says of itself; its files are not looked at."""
+        path = self.folder(ref.name) / plain(ref.version) / MANIFEST
+        return decode_manifest(path, read_bytes(path), ref.name, ref.version)
 
     def resolve(self, reference: str) -> ModelRef:
         """The model and version that ``name@alias``, ``name@version`` or ``name`` (its champion) means now."""
-        name, _, wanted = reference.partition("@")
-        wanted = wanted or CHAMPION
-        folder = self.folder(name)
-        if not folder.is_dir():
+        name, wanted = parse(reference)
+        aliases = self.aliases(name)
+        ref = ModelRef(name, plain(aliases.get(wanted, wanted)))
+        if self.has(ref):
+            return ref
+        versions = self.versions(name)
+        if not aliases and not versions:
             known = ", ".join(self.models()) or "none"
-            raise ModelError(f"no model {name!r} in {self.root} (there: {known}): set models.repository, or publish it")
-        version = self.aliases(name).get(wanted, wanted)
-        if not (folder / _plain(version)).is_dir():
-            known = ", ".join([*self.aliases(name), *self.versions(name)]) or "none"
             raise ModelError(
-                f"{reference!r} means {folder / version}, which is not there (known: {known}): promote one that is"
+                f"no model {name!r} in {self.where} (there: {known}): set models.repository, or publish it"
             )
-        return ModelRef(name, version)
+        raise ModelError(
+            f"{reference!r} means {self.where}/{name}/{ref.version}, which is not there, or not whole: it has no "
+            f"{MANIFEST} (known: {', '.join([*aliases, *versions])}): promote one that is"
+        )
 
     def open(self, reference: str) -> ModelVersion:
-        """The verified version that ``reference`` means now; raises as :func:`open_version` does."""
-        ref = self.resolve(reference)
-        return open_version(self.folder(ref.name) / ref.version, ref.name, ref.version)
+        """The verified version that ``reference`` means now; raises as :func:`~inference.version.open_version` does."""
+        return self.fetch(self.resolve(reference))
+
+    def fetch(self, ref: ModelRef) -> ModelVersion:
+        """The verified version, with its files in a local folder."""
+        return open_version(self.folder(ref.name) / plain(ref.version), ref.name, ref.version)
+
+    def folder(self, name: str) -> Path:
+        """Where a model's versions and aliases lie on this machine."""
+        return self.root / plain(name)
+
+    def locked(self, name: str) -> AbstractContextManager[None]:
+        """Hold the model: who changes its aliases or versions does so alone."""
+        return locked(self.folder(name))
+
+    def staging(self, name: str) -> AbstractContextManager[Path]:
+        """A folder to make a version in, which goes unless it was placed."""
+        return staging(self.folder(name))
+
+    def place(self, ref: ModelRef, made: Path) -> None:
+        """Make the folder ``made`` the version ``ref``, in one step; its files must be on the disk.
+
+        Half a version in its place, one without a manifest, goes. A whole one is never
+        replaced. Call it while the model is :meth:`locked`.
+        """
+        folder = self.folder(ref.name)
+        there = folder / plain(ref.version)
+        if there.exists() and not self.has(ref):
+            put_away(there)
+        made.rename(there)
+        sync_folder(folder)
+
+    def write_aliases(self, name: str, aliases: Mapping[str, str]) -> None:
+        """Replace a model's aliases in one step. Call it while the model is :meth:`locked`."""
+        replace_durably(self.folder(name) / ALIASES, moves.encode(aliases))
 
 
 def _folders(root: Path) -> list[str]:
     if not root.is_dir():
         return []
-    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and _NAME.fullmatch(entry.name))
-
-
-def _plain(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ModelError(f"{name!r} is no name of a model, version or alias: letters, digits, '.', '_' and '-' are")
-    return name
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}): {_RESTORE}") from error
-
-
-def _decoded(path: Path, content: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} cannot be used ({error}): {_RESTORE}") from error
+    return sorted(entry.name for entry in root.iterdir() if entry.is_dir() and is_plain(entry.name))

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
-from groundswell.errors import ModelError
+from groundswell.errors import ModelError, Unavailable
 from groundswell.records import ModelRef
-from inference.atomic import replace_durably, sync_folder, write_durably
-from inference.manifest import FORMAT, MANIFEST, Golden, Head, Manifest, Source, Tensor
-from inference.model import Model
-from inference.repository import ALIASES, CHAMPION, Repository, open_version
-
-#: The model card; it tells about the version and is no part of its identity.
-CARD: Final = "README.md"
-
-_STAGING = ".staging-"
+from inference.atomic import sync_folder, write_durably
+from inference.manifest import (
+    FORMAT,
+    MANIFEST,
+    MODEL,
+    Golden,
+    Head,
+    Manifest,
+    Precision,
+    Reference,
+    Source,
+    Tensor,
+    Tokens,
+)
+from inference.names import CHAMPION
+from inference.promotion import point, require_space
+from inference.remote import open_repository
+from inference.repository import Repository
+from inference.version import content_version, open_version
+from model_export.verify import require_good
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is ready to be published: ``files`` by name, and the rest of its manifest."""
+    """A model that is ready to be published: ``files`` by name, and the rest of its manifest.
+
+    ``forced`` is why it is to be champion although it does not beat the one before.
+    """
 
     name: str
     files: Mapping[str, bytes]
@@ -43,65 +51,78 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     golden: tuple[Golden, ...]
     tolerance: float
     licence: str
+    graphs: dict[Precision, str] = msgspec.field(default_factory=lambda: {"fp32": MODEL})
+    tokens: Tokens | None = None
+    embedding_space: str | None = None
+    parity: dict[str, float] = {}
+    reference: dict[str, Reference] = {}
+    forced: str | None = None
 
     @property
     def version(self) -> str:
         """Named by content: the same files give the same version on every machine."""
-        whole = hashlib.sha256()
-        for name, content in sorted(self.files.items()):
-            if name != CARD:
-                whole.update(f"{name}\x00{hashlib.sha256(content).hexdigest()}\x00".encode())
-        return whole.hexdigest()[:12]
+        return content_version({name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()})
 
 
-def publish(root: Path, draft: Draft, alias: str = CHAMPION) -> ModelRef:
-    """Publish ``draft`` below ``root`` and point ``alias`` at it.
+def publish(
+    root: Path | str,
+    draft: Draft,
+    alias: str = CHAMPION,
+    *,
+    new_space: bool = False,
+    cache: Path | None = None,
+) -> ModelRef:
+    """Publish ``draft`` below ``root``, a folder or an ``fsspec`` URL, and point ``alias`` at it.
 
     The version is written beside its place, proved there by the very code that serves
-    it, and renamed; then the alias flips. A version that is there already is verified
-    and kept. Publishers of one model wait for each other.
+    it, and then put in its place in one step: by a rename, or on an object store by its
+    manifest, which is written last. Then the alias flips. A version that is there already
+    is verified and kept. ``cache`` is where copies from a URL are kept (see
+    :func:`~inference.remote.open_repository`).
 
-    Raises :class:`ModelError` when it does not prove itself or cannot be written; the
-    repository is then as it was.
+    Raises :class:`ModelError` when it does not prove itself, cannot be written, or would
+    make a champion whose embeddings cannot be compared with the stored ones (unless
+    ``new_space``); what serves is then what served before.
     """
-    folder = Repository(root).folder(draft.name)
+    ref = ModelRef(draft.name, draft.version)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            _sweep(folder)
-            place = folder / draft.version
-            if place.exists():
-                _prove(place, draft)
-            else:
-                _place(folder, place, draft, Repository(root).aliases(draft.name).get(alias))
-            point(root, draft.name, alias, draft.version)
-    except OSError as error:
+        repository = open_repository(root, cache)
+        parent = repository.aliases(draft.name).get(alias)
+        if alias == CHAMPION and parent is not None and not new_space:
+            _require_space(repository, ModelRef(draft.name, parent), draft)
+        if not _is_there(repository, ref):
+            _place(repository, ref, draft, parent)
+        point(repository, draft.name, alias, draft.version, new_space=new_space)
+    except (OSError, Unavailable) as error:
         raise ModelError(f"{draft.name} could not be published in {root}: {error}") from error
-    return ModelRef(draft.name, draft.version)
+    return ref
 
 
-def point(root: Path, name: str, alias: str, version: str) -> None:
-    """Let ``alias`` mean ``version`` from now on, in one step; raises :class:`OSError`."""
-    repository = Repository(root)
-    aliases = repository.aliases(name)
-    if aliases.get(alias) != version:
-        content = msgspec.json.format(msgspec.json.encode({**aliases, alias: version}, order="sorted"))
-        replace_durably(repository.folder(name) / ALIASES, content + b"\n")
+def _require_space(repository: Repository, champion: ModelRef, draft: Draft) -> None:
+    if champion.version != draft.version and repository.has(champion):
+        require_space(repository, champion, draft.embedding_space, f"{draft.name}@{draft.version}")
 
 
-def _place(folder: Path, place: Path, draft: Draft, parent: str | None) -> None:
-    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
-    try:
+def _is_there(repository: Repository, ref: ModelRef) -> bool:
+    if not repository.has(ref):
+        return False
+    require_good(repository.fetch(ref))
+    return True
+
+
+def _place(repository: Repository, ref: ModelRef, draft: Draft, parent: str | None) -> None:
+    with repository.staging(draft.name) as made:
         for name, content in draft.files.items():
-            write_durably(staging / name, content)
-        write_durably(staging / MANIFEST, _manifest(draft, parent))
-        sync_folder(staging)
-        staging.chmod(0o755)
-        _prove(staging, draft)
-        staging.rename(place)
-        sync_folder(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            write_durably(made / name, content)
+        write_durably(made / MANIFEST, _manifest(draft, parent))
+        sync_folder(made)
+        require_good(open_version(made, ref.name, ref.version))
+        with repository.locked(draft.name):
+            # Another publisher of the same content may have been quicker.
+            if not repository.has(ref):
+                repository.place(ref, made)
+                return
+    require_good(repository.fetch(ref))
 
 
 def _manifest(draft: Draft, parent: str | None) -> bytes:
@@ -114,23 +135,3 @@ def _manifest(draft: Draft, parent: str | None) -> bytes:
         **{**msgspec.structs.asdict(draft), "files": hashes},
     )
     return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
-
-
-def _prove(folder: Path, draft: Draft) -> None:
-    Model(open_version(folder, draft.name, draft.version), [head.task for head in draft.heads], threads=1)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a publisher that was killed left behind; whoever holds the lock is the only one at work."""
-    for left in folder.glob(f"{_STAGING}*"):
-        shutil.rmtree(left)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -15,10 +15,12 @@ import pytest
 
 from groundswell.errors import ModelError
 from groundswell.records import ModelRef
-from inference.engine import Engine
 from inference.manifest import LABELS, MANIFEST, MODEL, Golden
+from inference.promotion import point
 from inference.repository import Repository
-from model_export.publish import CARD, point, publish
+from inference.version import CARD
+from model_export.publish import publish
+from model_export.verify import findings
 from tests.inference.tiny import NAME, published, rewrite, tiny_draft
 
 
@@ -54,7 +56,7 @@ def test_an_alias_moves_alone(tmp_path: Path) -> None:
     first = publish(tmp_path, tiny_draft())
     second = publish(tmp_path, tiny_draft(temperature=2.0), alias="candidate")
     assert Repository(tmp_path).aliases(NAME) == {"champion": first.version, "candidate": second.version}
-    point(tmp_path, NAME, "champion", second.version)
+    point(Repository(tmp_path), NAME, "champion", second.version)
     assert Repository(tmp_path).resolve(NAME) == second
 
 
@@ -104,7 +106,7 @@ def test_publishers_at_once_all_succeed_and_one_version_serves(tmp_path: Path) -
         thread.join()
     assert len(refs) == 9
     assert Repository(tmp_path).versions(NAME) == sorted({draft.version for draft in drafts})
-    Engine(tmp_path, {"sentiment": NAME}, threads=1)
+    assert findings(Repository(tmp_path).open(NAME)) == []
     assert not list((tmp_path / NAME).glob(".staging-*"))
 
 
@@ -112,6 +114,7 @@ PUBLISH = """
 import resource, sys
 from pathlib import Path
 from model_export.publish import publish
+from model_export.verify import findings
 from tests.inference.tiny import tiny_draft
 draft = tiny_draft(temperature=float(sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
@@ -153,7 +156,7 @@ def test_a_publisher_that_is_killed_leaves_the_old_champion_serving(tmp_path: Pa
             process.kill()
             process.wait()
         # The old champion, or the new one whole: whichever, it proves itself.
-        Engine(tmp_path, {"sentiment": NAME}, threads=1).close()
+        assert findings(Repository(tmp_path).open(NAME)) == []
         assert Repository(tmp_path).open(f"{NAME}@{first.version}").ref == first
     last = publish(tmp_path, tiny_draft(temperature=9.0))
     assert Repository(tmp_path).resolve(NAME) == last
