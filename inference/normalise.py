@@ -21,11 +21,13 @@ _ADDRESS = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 #: Not the second half of an e-mail address.
 _MENTION = re.compile(r"(?<![\w@])@\w+")
 #: Control characters separate; marks of direction and the byte order mark are not seen, so they vanish.
-_MARKS: Final = {
+_MARKS: Final[Mapping[int, str | None]] = {
     **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " "),
     **dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF], None),
+    **dict.fromkeys(range(0xD800, 0xE000), _REPLACEMENT),
 }
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+#: One of them that is no blank: those are seen to in any case.
+_MARK = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def harmless(text: str) -> str:
@@ -49,11 +51,8 @@ def social(text: str) -> str:
     """
     if "&" in text:
         text = unescape(text)
-    if text.isascii():
-        if _CONTROL.search(text):
-            text = text.translate(_MARKS)
-    else:
-        text = _SURROGATE.sub(_REPLACEMENT, text.translate(_MARKS))
+    if _MARK.search(text):
+        text = text.translate(_MARKS)
     if "://" in text or "www." in text.lower():
         text = _ADDRESS.sub(URL, text)
     if "@" in text:

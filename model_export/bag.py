@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -120,21 +119,3 @@ def weigh(counts: Any, idf: NDArray[np.float64]) -> Any:
     """The weights of the counts, by the formula above."""
     norms = np.sqrt(np.maximum(counts @ idf**2, 1.0))
     return scipy.sparse.diags(1 / norms) @ counts @ scipy.sparse.diags(idf)
-
-
-def softmax(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities ``[rows, labels]``."""
-    scaled = logits / temperature
-    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def temperature(logits: NDArray[np.float64], truth: Sequence[int]) -> float:
-    """The temperature that makes the true columns most likely (Guo et al., 2017), between 0.05 and 20."""
-    rows = np.arange(len(truth))
-
-    def loss(log_temperature: float) -> float:
-        return float(-np.log(softmax(logits, np.exp(log_temperature))[rows, truth] + 1e-12).mean())
-
-    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
-    return round(float(np.exp(found.x)), 4)

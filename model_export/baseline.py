@@ -18,16 +18,19 @@ import numpy as np
 
 from groundswell.errors import GroundswellError, ModelError
 from groundswell.records import ModelRef
+from inference.calibration import softmax
 from inference.manifest import CALIBRATION, LABELS, MODEL, VOCABULARY, Calibration, Golden, Head, Source
 from inference.model import IDS, NGRAMS
 from inference.ngrams import MAX_WORDS, pad
 from inference.session import Session
+from inference.version import CARD
 from model_export import bag, goldens
+from model_export.calibrate import fit_temperature
 from model_export.card import card
 from model_export.datasets import Example, Fingerprint, distinct, read_semeval, read_tweeteval, split, without_leaks
 from model_export.evaluate import Evaluation, evaluate
 from model_export.graph import INPUT, bag_graph, output
-from model_export.publish import CARD, Draft, publish
+from model_export.publish import Draft, publish
 
 NAME: Final = "sentiment-baseline"
 TASK: Final = "sentiment"
@@ -81,16 +84,16 @@ def build(parts: Corpus) -> tuple[Draft, dict[str, Evaluation]]:
     fitted = bag.fit(parts.train)
     labels = fitted.labels
     columns = [labels.index(label) for _, label in parts.calibration]
-    temperature = bag.temperature(fitted.logits(text for text, _ in parts.calibration), columns)
+    temperature = fit_temperature(fitted.logits(text for text, _ in parts.calibration), columns)
     graph = bag_graph(TASK, fitted.table(), fitted.bias())
     _require_parity(fitted, graph, [text for text, _ in parts.validation])
 
     def figures(examples: Sequence[Example]) -> Evaluation:
         logits = fitted.logits(text for text, _ in examples)
-        return evaluate([label for _, label in examples], bag.softmax(logits, temperature), labels)
+        return evaluate([label for _, label in examples], softmax(logits, temperature), labels)
 
     evaluations = {"validation": figures(parts.validation), "calibration": figures(parts.calibration)}
-    probabilities = bag.softmax(fitted.logits(goldens.SENTIMENT), temperature)
+    probabilities = softmax(fitted.logits(goldens.SENTIMENT), temperature)
     vocabulary = fitted.encoder.vocabulary
     text = card(
         NAME,

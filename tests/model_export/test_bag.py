@@ -85,15 +85,6 @@ def test_two_labels_are_too_few() -> None:
         bag.fit([Example("good", "positive"), Example("bad", "negative")])
 
 
-@given(st.floats(0.2, 5))
-@settings(max_examples=20, deadline=None)
-def test_the_temperature_is_found_again(true: float) -> None:
-    draw = np.random.default_rng(1)
-    logits = draw.normal(0, 2, (4000, 3))
-    truth = [int(draw.choice(3, p=row)) for row in bag.softmax(logits, true)]
-    assert bag.temperature(logits, truth) == pytest.approx(true, rel=0.25)
-
-
 def test_the_signature_of_the_graph_is_the_one_that_is_stated() -> None:
     assert Tensor(name="ids", dtype="int32", shape=("rows", "length")) == INPUT
     assert output("sentiment", 3) == Tensor(name="sentiment", dtype="float32", shape=("rows", 3))
