@@ -23,13 +23,13 @@ from torch import Tensor, nn
 
 from groundswell.errors import ModelError
 from inference.atomic import replace_durably
+from inference.calibration import softmax
 from inference.manifest import CALIBRATION, TOKENIZER, Calibration, Source
 from inference.processors import granted_processors
 from inference.rows import Row
 from inference.tokens import ATTENTION_MASK, INPUT_IDS, TYPE_IDS, TokenEncoder
 from model_export import checkpoint
-from model_export.bag import softmax
-from model_export.bag import temperature as fit_temperature
+from model_export.calibrate import fit_temperature
 from model_export.checkpoint import Point, State
 from model_export.corpus import Corpus, Labelled, gather
 from model_export.datasets import DataError
