@@ -183,18 +183,17 @@ def _padding(tokenizer: Any) -> int:
 
 def _frame(tokenizer: Any, *, pairs: bool) -> _Frame:
     """Learn which special tokens the tokenizer puts where from one short text, or pair."""
-    text = tokenizer.encode("a", add_special_tokens=False)
-    if not text.ids:
-        raise ModelError("its tokenizer makes no token of 'a': use another tokenizer")
-    whole = tokenizer.post_process(text, text if pairs else None, True)
+    whole = tokenizer.encode("a", "a") if pairs else tokenizer.encode("a")
     sides = whole.sequence_ids
+    if not {0, int(pairs)} <= set(sides):
+        raise ModelError("its tokenizer makes no token of 'a': use another one")
     first = sides.index(0)
     end = len(sides) - sides[::-1].index(0)
     second = sides.index(1) if pairs else len(sides)
     last = len(sides) - sides[::-1].index(1) if pairs else end
     types = whole.type_ids
     if types != sorted(types) or (pairs and types[end - 1] > 0) or set(types) - {0, 1}:
-        raise ModelError(f"its tokenizer numbers the kinds of tokens {types}, not 0 and then 1: use another tokenizer")
+        raise ModelError(f"its tokenizer numbers the kinds of tokens {types}, not 0 and then 1: use another one")
     if first == 0 and last == len(sides):
         raise ModelError("its tokenizer adds no special tokens, so that an empty text has no row: use another one")
     ids = whole.ids
