@@ -19,9 +19,10 @@ from connectors.kafka_trends import compaction_advice
 from connectors.logs import mask
 from connectors.redis_client import ping
 from dataflows import assembly
-from groundswell.errors import GroundswellError, Unavailable
+from groundswell.errors import GroundswellError, ModelError, Unavailable
 from groundswell.settings import Settings
 from groundswell.waits import Waits
+from inference.rows import RowError
 
 #: Longest time for all checks, which run side by side, in seconds.
 _DEADLINE = 20.0
@@ -228,8 +229,11 @@ def _models(settings: Settings) -> str:
     engine = assembly.open_engine(settings)
     if engine is None:
         return "turned off"
-    ref = engine.ref
-    engine.close()
+    with engine:
+        (answer,) = assembly.post_scorer(engine)(["It works."])
+    if isinstance(answer, RowError):
+        raise ModelError(f"the model cannot read a text: {answer.detail}")
+    ref = answer.model
     return f"{ref.name}@{ref.version} is whole and serves ({time.perf_counter() - began:.1f} s)"
 
 

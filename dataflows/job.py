@@ -92,14 +92,14 @@ class Job:
         self._until_it_answers(store.prepare)
         dead_letters = assembly.open_dead_letters(order.settings, self._waits)
         self._until_it_answers(dead_letters.prepare)
-        engine = assembly.open_engine(order.settings)
+        engine = assembly.open_engine(order.settings, assembly.open_live_latency(order.settings))
         allowance = Credits(order.settings.sources.credit_records, order.settings.sources.credit_bytes)
         self._ready_when["documents"] = lambda: _trouble(store)
         del self._ready_when["job"]
         replay = self._replay(allowance) if order.replay else None
         sources = [replay] if replay else self._sources(allowance)
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
-        analyser = Analyser(engine.submit if engine else None, _now)
+        analyser = Analyser(assembly.post_scorer(engine) if engine else None, _now)
         slots = step_ids.slots_of(order.process, order.processes)
         source = CompositeSource(sources, self._epoch_closed, idle_timeout=order.settings.trends.idle_timeout)
         self._health.idle_when(lambda: source.idle)

@@ -56,11 +56,20 @@ class Reader(Protocol):
     :meth:`run` is the device's part.
     """
 
-    ref: ModelRef
-    #: What can be asked of it.
-    tasks: frozenset[str]
-    #: Execution provider in use, as onnxruntime names it.
-    provider: str
+    @property
+    def ref(self) -> ModelRef:
+        """Which version it is."""
+        ...
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """What can be asked of it."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """Execution provider in use, as onnxruntime names it."""
+        ...
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """Each text as the device reads it; never fails, whatever the text.

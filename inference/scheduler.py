@@ -153,11 +153,10 @@ class Scheduler:
         It earns nothing while it need not wait, and time that it had for nothing wipes out what it had earned.
         """
         share = self._limits.backfill_share
-        if lane is Lane.LIVE:
-            if self._contended:
-                self._owed += seconds * share / (1 - share)
-        else:
-            self._owed = min(self._owed, 0.0) - (seconds if self._contended else 0.0)
+        if self._contended:
+            self._owed += seconds * share / (1 - share) if lane is Lane.LIVE else -seconds
+        elif lane is Lane.BACKFILL:
+            self._owed = min(self._owed, 0.0)
 
 
 class _Lane:

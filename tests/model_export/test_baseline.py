@@ -15,10 +15,11 @@ from inference.repository import Repository, default_repository
 from model_export import baseline
 from model_export.datasets import read_tweeteval, without_leaks
 from model_export.evaluate import evaluate
+from tests.inference.engines import open_engine
 from tests.model_export.corpus import write_corpus
 from tests.shared_data import shared_data
 
-REFERENCE = {"sentiment": "sentiment-baseline@champion"}
+REFERENCE = "sentiment-baseline@champion"
 LABELS = ["negative", "neutral", "positive"]
 #: How far a figure may fall below the published one before the shipped model is broken.
 MARGIN = 0.005
@@ -31,7 +32,7 @@ EXAMPLES = {
 
 def labels_of(engine: Engine, texts: list[str]) -> list[str]:
     found = []
-    for answer in engine.submit(texts):
+    for answer in engine.submit(texts, ["sentiment"]):
         assert isinstance(answer, Analysis)
         found.append(answer.scores["sentiment"].label)
     return found
@@ -47,13 +48,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_corpus_becomes_a_champion_that_serves(made: Path) -> None:
-    engine = Engine(made / "models", REFERENCE, threads=1)
     texts = ["the wonderful music love", "awful train terrible", "the bus leaves at nine on monday"]
-    assert labels_of(engine, texts) == ["positive", "negative", "neutral"]
+    with open_engine(made / "models", REFERENCE) as engine:
+        assert labels_of(engine, texts) == ["positive", "negative", "neutral"]
 
 
 def test_it_says_where_it_comes_from(made: Path) -> None:
-    version = Repository(made / "models").open(REFERENCE["sentiment"])
+    version = Repository(made / "models").open(REFERENCE)
     manifest = version.manifest
     assert {source.use for source in manifest.data} == {"training", "validation"}
     assert manifest.metrics["validation"]["macro_recall"] > 0.9
@@ -65,7 +66,7 @@ def test_it_says_where_it_comes_from(made: Path) -> None:
 
 def test_making_it_again_gives_the_same_weights(made: Path, tmp_path: Path) -> None:
     assert baseline.main(["--data", str(made / "data"), "--out", str(tmp_path)]) == 0
-    first, second = (Repository(root).open(REFERENCE["sentiment"]) for root in (made / "models", tmp_path))
+    first, second = (Repository(root).open(REFERENCE) for root in (made / "models", tmp_path))
     assert first.ref == second.ref
     assert first.manifest.files[MODEL] == second.manifest.files[MODEL]
 
@@ -85,9 +86,9 @@ def test_without_data_it_says_what_to_bring(tmp_path: Path, made: Path, capsys: 
 
 
 def test_the_shipped_champion_serves() -> None:
-    engine = Engine(default_repository(), REFERENCE, threads=1)
-    for label, texts in EXAMPLES.items():
-        assert labels_of(engine, texts) == [label] * len(texts)
+    with open_engine(default_repository(), REFERENCE) as engine:
+        for label, texts in EXAMPLES.items():
+            assert labels_of(engine, texts) == [label] * len(texts)
 
 
 def test_the_shipped_model_is_small() -> None:
@@ -97,17 +98,17 @@ def test_the_shipped_model_is_small() -> None:
 
 def test_the_shipped_model_is_as_good_as_its_card_says() -> None:
     """On TweetEval's validation set where it is at hand, else on the few texts above."""
-    engine = Engine(default_repository(), REFERENCE, threads=1)
     data = shared_data("tweeteval/sentiment")
     if data is None:
         examples = [(text, label) for label, texts in EXAMPLES.items() for text in texts]
     else:
         examples = list(read_tweeteval(data.parents[1])[0])
-    answers = engine.submit([text for text, _ in examples])
+    with open_engine(default_repository(), REFERENCE) as engine:
+        answers = engine.submit([text for text, _ in examples], ["sentiment"])
     scores = [answer.scores["sentiment"].scores for answer in answers if isinstance(answer, Analysis)]
     probabilities = np.array([[row[label] for label in LABELS] for row in scores])
     found = evaluate([label for _, label in examples], probabilities, LABELS)
-    published = Repository(default_repository()).open(REFERENCE["sentiment"]).manifest.metrics["validation"]
+    published = Repository(default_repository()).open(REFERENCE).manifest.metrics["validation"]
     assert found.macro_recall >= published["macro_recall"] - MARGIN
     assert found.macro_f1 >= published["macro_f1"] - MARGIN
     assert found.accuracy >= published["accuracy"] - MARGIN

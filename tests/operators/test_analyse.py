@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import bytewax.operators as op
@@ -28,9 +29,9 @@ from groundswell.records import (
     Post,
     Scores,
 )
-from inference.engine import Engine
 from inference.rows import RowError
 from operators.analyse import Analyser, analyse_step, document
+from tests.inference.engines import open_engine
 from tests.inference.tiny import NAME, POISON, published, tiny_scores
 
 WRITTEN = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -137,8 +138,7 @@ def test_each_post_gets_its_own_answer_however_the_batches_are_cut(layout: list[
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_in_a_flow_on_a_real_model(tmp_path: Path, workers: int) -> None:
-    published(tmp_path)
-    engine = Engine(tmp_path, {"sentiment": NAME}, threads=1)
+    version = published(tmp_path).name
     texts = ["good day", "bad", POISON, "", "the day"] * 40
     batches = [
         batch(*(envelope(start + place, text) for place, text in enumerate(texts[start : start + 7])))
@@ -147,13 +147,15 @@ def test_in_a_flow_on_a_real_model(tmp_path: Path, workers: int) -> None:
     out: list[Batch] = []
     flow = Dataflow("analyse_test")
     source = op.input("in", flow, TestingSource(batches, batch_size=3))
-    op.output("out", analyse_step("analyse", source, Analyser(engine.submit, clock)), TestingSink(out))
     before = REGISTRY.get_sample_value("groundswell_step_seconds_count", {"step": "analyse"}) or 0
 
-    if workers == 1:
-        run_main(flow)
-    else:
-        cluster_main(flow, [], 0, worker_count_per_proc=workers)
+    with open_engine(tmp_path, NAME) as engine:
+        analyser = Analyser(partial(engine.submit, tasks=["sentiment"]), clock)
+        op.output("out", analyse_step("analyse", source, analyser), TestingSink(out))
+        if workers == 1:
+            run_main(flow)
+        else:
+            cluster_main(flow, [], 0, worker_count_per_proc=workers)
 
     found = {found.id: found for found in documents(*out) if found}
     assert len(found) == len(texts)
@@ -166,5 +168,5 @@ def test_in_a_flow_on_a_real_model(tmp_path: Path, workers: int) -> None:
         else:
             assert answer.sentiment is not None
             assert answer.sentiment.scores == pytest.approx(tiny_scores(text), abs=1e-5)
-            assert answer.model == engine.ref
+            assert answer.model == ModelRef(NAME, version)
     assert (REGISTRY.get_sample_value("groundswell_step_seconds_count", {"step": "analyse"}) or 0) > before
