@@ -2,125 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib import import_module, metadata
-from typing import Any, Final
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundswell.errors import GroundswellError, ModelError
+from groundswell.errors import ModelError
+from inference.cuda_graphs import RUNS_TO_CAPTURE, CudaRunner, prove_replay
+from inference.device import PROVIDERS, Device, DeviceError, Shape
+from inference.gpu_thread import LOADING, gpu_thread
 from inference.manifest import Tensor
-from inference.processors import granted_processors
+from inference.opening import check_signature, first_line, open_session
+from inference.runtime import load_runtime, require_runtime, versions
+from inference.subgraph import subgraph
+from inference.tensorrt import TensorrtRunner
 
-#: Settings' names of the execution providers.
-PROVIDERS: Final[Mapping[str, str]] = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
-_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
-_ELEMENT = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"} | {
-    f"tensor({name})": name for name in ("int32", "int64", "int8", "uint8", "bool", "string")
-}
+__all__ = ["PROVIDERS", "DeviceError", "Session", "require_runtime"]
 
+#: The input that says which tokens are padding: a row of padding alone would have no mean.
+_MASK: Final = "attention_mask"
 
-class DeviceError(GroundswellError):
-    """The device could not run a batch; its rows are to blame, or the device is."""
+Batch = Mapping[str, NDArray[Any]]
 
 
-def require_runtime(installed: Sequence[str] | None = None) -> None:
-    """Raise :class:`ModelError` unless exactly one of the onnxruntime distributions is installed."""
-    if installed is None:
-        installed = [name for name in _DISTRIBUTIONS if _is_installed(name)]
-    if len(installed) > 1:
-        raise ModelError(
-            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files: "
-            "uninstall both, then install groundswell[cpu] or groundswell[gpu]"
-        )
-    if not installed:
-        raise ModelError("onnxruntime is not installed: install groundswell[cpu] or groundswell[gpu]")
+class _Runner(Protocol):
+    """A graph that is loaded on one device."""
+
+    @property
+    def provider(self) -> str: ...
+
+    def run(self, batch: Batch, outputs: Sequence[str]) -> list[NDArray[np.float32]]: ...
 
 
 class Session:
-    """A graph ready to run on one provider; threads may share one.
+    """A graph ready to run on one device; threads may share one.
 
-    ``model`` is the serialised ONNX graph, ``inputs`` and ``outputs`` what it must
-    offer. ``threads`` 0 means what the machine grants. Raises :class:`ModelError` when
-    the graph does not load, has another signature, or would run on another provider.
+    ``graph`` is the serialised ONNX graph, ``inputs`` and ``outputs`` what it must offer,
+    ``device`` what runs it (``provider`` and ``threads`` are a short way to say so).
+    Raises :class:`ModelError` when the graph does not load, has another signature, or
+    would run, even in part, on another provider.
     """
 
     def __init__(
         self,
-        model: bytes,
+        graph: bytes,
         inputs: Sequence[Tensor],
         outputs: Sequence[Tensor],
         *,
         provider: str = "cpu",
         threads: int = 0,
+        device: Device | None = None,
     ) -> None:
-        require_runtime()
-        runtime: Any = import_module("onnxruntime")  # perhaps not installed: not to be imported above
-
-        wanted = PROVIDERS.get(provider)
-        if wanted is None:
-            raise ModelError(f"no execution provider {provider!r}: choose one of {', '.join(PROVIDERS)}")
-        available = runtime.get_available_providers()
-        if wanted not in available:
-            raise ModelError(
-                f"{wanted} is not in this onnxruntime (it has {', '.join(available)}): "
-                "install groundswell[gpu], or set the provider to cpu"
-            )
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or granted_processors()
-        options.inter_op_num_threads = 1
-        # Spinning threads would take the processors from the flow's own workers.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        # The runtime raises many kinds; at this boundary each means that the graph cannot serve.
-        try:
-            self._session = runtime.InferenceSession(model, sess_options=options, providers=[wanted], enable_fallback=0)
-        except Exception as error:
-            raise ModelError(f"onnxruntime cannot load the graph: {_first_line(error)}") from error
-        used = self._session.get_providers()[0]
-        if used != wanted:
-            raise ModelError(f"the graph would run on {used}, not on {wanted}: check the driver and its libraries")
-        self.provider: Final = used
+        self._device = device or Device(provider, threads=threads)
+        self._runtime = load_runtime(self._device)
+        self._graph = graph
+        self._inputs = tuple(inputs)
+        self._tensors = tuple(outputs)
         self.outputs: Final = tuple(tensor.name for tensor in outputs)
-        _check("input", inputs, self._session.get_inputs())
-        _check("output", outputs, self._session.get_outputs())
+        self._preparing = threading.Lock()
+        whole = self._load(graph, self._tensors)
+        self.provider: Final = whole.provider
+        #: The outputs of each part of the graph that is loaded, fewest first; the last is the whole.
+        self._parts: tuple[tuple[frozenset[str], _Runner], ...] = ((frozenset(self.outputs), whole),)
 
-    def run(
-        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """``outputs`` (all, when None) by name; raises :class:`DeviceError` where the device fails."""
-        wanted = self.outputs if outputs is None else outputs
+    def run(self, inputs: Batch, outputs: Sequence[str] | None = None) -> dict[str, NDArray[np.float32]]:
+        """``outputs`` (all, when None) by name; raises :class:`DeviceError` where the device fails.
+
+        Of the graph runs what gives them, where :meth:`warm` has prepared that, and else all of it.
+        """
+        wanted = tuple(self.outputs if outputs is None else outputs)
+        runner = self._part(wanted)
         # Whatever the runtime raises is about this batch: the caller bisects it.
         try:
-            values = self._session.run(wanted, dict(inputs))
+            if self._device.on_gpu:
+                values = gpu_thread(self._device.number).submit(runner.run, inputs, wanted).result()
+            else:
+                values = runner.run(inputs, wanted)
+        except DeviceError:
+            raise
         except Exception as error:
-            raise DeviceError(_first_line(error)) from error
+            raise DeviceError(first_line(error)) from error
         return dict(zip(wanted, values, strict=True))
 
+    def warm(self, shapes: Iterable[Shape], outputs: Sequence[str] | None = None) -> None:
+        """Prepare ``outputs`` (all, when None), and run a batch of each shape: rows and length.
 
-def _is_installed(distribution: str) -> bool:
-    try:
-        metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+        Fewer outputs than all load the part of the graph that they need beside the whole:
+        its other branches cost no time any more, its weights cost their memory again. On a
+        GPU a run of a shape captures its CUDA graph. Raises :class:`ModelError` where a
+        shape does not run.
+        """
+        wanted = tuple(self.outputs if outputs is None else outputs)
+        with LOADING if self._device.on_gpu else nullcontext():
+            self._prepare(wanted)
+            for shape in shapes:
+                try:
+                    self._warm(shape, wanted)
+                except DeviceError as error:
+                    raise ModelError(f"a batch of {shape[0]} rows of {shape[1]} tokens fails: {error}") from error
+
+    def _warm(self, shape: Shape, outputs: Sequence[str]) -> None:
+        even, odd = blank(self._inputs, shape, 0), blank(self._inputs, shape, 1)
+        if shape in self._device.shapes:
+            # The first and the last run read the same batch, the one that is captured reads another.
+            batches = [odd, *[even] * (RUNS_TO_CAPTURE - 2), odd]
+            prove_replay([self.run(batch, outputs) for batch in batches], shape)
+        else:
+            self.run(even, outputs)
+
+    def _prepare(self, outputs: Sequence[str]) -> None:
+        names = frozenset(outputs)
+        with self._preparing:
+            if any(names == known for known, _ in self._parts):
+                return
+            part = subgraph(self._graph, names)
+            if part is not self._graph:
+                runner = self._load(part, [tensor for tensor in self._tensors if tensor.name in names])
+                self._parts = tuple(sorted([*self._parts, (names, runner)], key=lambda one: len(one[0])))
+
+    def _part(self, outputs: Sequence[str]) -> _Runner:
+        return next((runner for known, runner in self._parts if known.issuperset(outputs)), self._parts[-1][1])
+
+    def _load(self, graph: bytes, outputs: Sequence[Tensor]) -> _Runner:
+        match self._device.provider:
+            case "cpu":
+                return _CpuRunner(self._runtime, graph, self._inputs, outputs, self._device)
+            case "cuda":
+                return CudaRunner(self._runtime, graph, self._inputs, outputs, self._device)
+            case _:
+                return TensorrtRunner(self._runtime, versions(), graph, self._inputs, outputs, self._device)
 
 
-def _check(kind: str, wanted: Sequence[Tensor], offered: Sequence[Any]) -> None:
-    def said(tensors: Sequence[Tensor]) -> list[str]:
-        return sorted(f"{tensor.name} {tensor.dtype}{list(tensor.shape)}" for tensor in tensors)
+class _CpuRunner:
+    """A graph on the processor."""
 
-    found = said(
-        [Tensor(name=node.name, dtype=_ELEMENT.get(node.type, node.type), shape=tuple(node.shape)) for node in offered]
-    )
-    if found != said(wanted):
-        raise ModelError(f"the graph's {kind}s are {found}, its manifest says {said(wanted)}: publish the model again")
+    def __init__(
+        self, runtime: Any, graph: bytes, inputs: Sequence[Tensor], outputs: Sequence[Tensor], device: Device
+    ) -> None:
+        self._session = open_session(runtime, graph, device, {})
+        check_signature(self._session, inputs, outputs)
+        self.provider: Final[str] = self._session.get_providers()[0]
+
+    def run(self, batch: Batch, outputs: Sequence[str]) -> list[NDArray[np.float32]]:
+        found: list[NDArray[np.float32]] = self._session.run(list(outputs), dict(batch))
+        return found
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:500]
+def blank(inputs: Sequence[Tensor], shape: Shape, first: int) -> dict[str, NDArray[Any]]:
+    """A batch that any model can read: ids that every vocabulary has, 0 and 1 in turn, and nothing masked."""
+    chequered = (np.add.outer(*(np.arange(side) for side in shape)) + first) % 2
+    return {
+        tensor.name: np.ones(shape, tensor.dtype) if tensor.name == _MASK else chequered.astype(tensor.dtype)
+        for tensor in inputs
+    }
