@@ -54,7 +54,6 @@ class Device:
             raise ModelError(f"no execution provider {self.provider!r}: choose one of {', '.join(PROVIDERS)}")
         if min((self.number, self.threads, *(side - 1 for shape in self.shapes for side in shape))) < 0:
             raise ModelError("a device's number and threads are 0 or more, rows and lengths of its shapes 1 or more")
-            )
 
     @property
     def on_gpu(self) -> bool:
