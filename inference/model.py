@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
 import msgspec
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 
 from groundswell.errors import ModelError
 from groundswell.records import Analysis, Scores
+from inference.device import Device, DeviceError, Shape
 from inference.heads import Classes, Embedding, pool
-from inference.manifest import TOKENIZER, VOCABULARY, Golden
+from inference.manifest import TOKENIZER, VOCABULARY, Golden, Precision
 from inference.ngrams import Encoded as Bag
 from inference.ngrams import NgramEncoder, Vocabulary, pad
 from inference.rows import Encoded, Outputs, Row, RowError, Text
-from inference.session import DeviceError, Session
+from inference.session import Session
 from inference.tokens import TOKENS, TokenEncoder
 from inference.version import ModelVersion
 
@@ -38,8 +40,10 @@ class Encoder(Protocol):
 class Model:
     """A version ready to serve ``tasks`` (all that it has, when None); a :class:`~inference.rows.Reader`.
 
-    ``precision`` chooses among its graphs; ``threads`` 0 means what the machine grants.
-    Each of ``buckets``, shapes ``(rows, length)`` of the batches to come, is run once.
+    ``device`` is what runs it; ``provider`` and ``threads`` are a short way to say so.
+    ``precision`` chooses among its graphs; for TensorRT, which makes half precision
+    itself, it is that of the arithmetic. Each of ``buckets``, shapes ``(rows, length)``
+    of the batches to come, and each of the device's own is run once.
 
     Raises :class:`ModelError`, which names the model, what is wrong and what to do, when
     the version has no head for a task, labels, calibration or tokenizer do not fit, its
@@ -55,7 +59,8 @@ class Model:
         provider: str = "cpu",
         precision: str = "auto",
         threads: int = 0,
-        buckets: Collection[tuple[int, int]] = (),
+        buckets: Collection[Shape] = (),
+        device: Device | None = None,
     ) -> None:
         manifest = version.manifest
         self.ref: Final = version.ref
@@ -64,17 +69,10 @@ class Model:
             self.tasks: Final = frozenset(head.task for head in heads)
             self._heads: Final = {head.task: head for head in heads}
             self._encoder = _encoder(version)
-            precision, file = version.graph(precision, provider)
-            self._session = Session(
-                version.read(file),
-                manifest.inputs,
-                manifest.outputs,
-                provider=provider,
-                threads=threads,
-            )
-            if buckets:
-                self._warm(buckets, ("", "") if manifest.tokens is not None and manifest.tokens.pairs else "")
-            self._prove(manifest.golden, manifest.tolerance, buckets)
+            device, graph = _graph(version, precision, device or Device(provider, threads=threads))
+            self._session = Session(graph, manifest.inputs, manifest.outputs, device=device)
+            self._session.warm([*device.shapes, *buckets], self.outputs(self.tasks))
+            self._prove(manifest.golden, manifest.tolerance)
         except ModelError as error:
             raise ModelError(f"{self.ref.name}@{self.ref.version} must not serve: {error}") from error
         self.provider: Final = self._session.provider
@@ -132,20 +130,12 @@ class Model:
                 f"{self.ref.name}@{self.ref.version} does not serve {task} (it serves {', '.join(sorted(self.tasks))})"
             ) from None
 
-    def _warm(self, buckets: Collection[tuple[int, int]], text: Text) -> None:
-        (row,) = self.encode([text])[0].rows
-        for rows, length in buckets:
-            try:
-                self.run([row] * rows, max(length, row.size), self.outputs(self.tasks))
-            except DeviceError as error:
-                raise ModelError(f"a batch of {rows} rows of {length} tokens fails: {error}") from error
-
-    def _prove(self, goldens: Sequence[Golden], tolerance: float, buckets: Collection[tuple[int, int]]) -> None:
+    def _prove(self, goldens: Sequence[Golden], tolerance: float) -> None:
         if not goldens:
             raise ModelError("its manifest has no golden inputs: publish the model again")
         for golden in goldens:
             text = golden.text if golden.second is None else (golden.text, golden.second)
-            answer = self._alone(text, sorted(length for _, length in buckets))
+            answer = self._alone(text)
             if isinstance(answer, RowError):
                 raise ModelError(f"the golden input {_short(text)} fails: {answer.detail}")
             for head in self._heads.values():
@@ -154,15 +144,12 @@ class Model:
                 else:
                     _compare(text, head.task, golden.expected.get(head.task, {}), answer.scores[head.task], tolerance)
 
-    def _alone(self, text: Text, lengths: Sequence[int]) -> Analysis | RowError:
+    def _alone(self, text: Text) -> Analysis | RowError:
         """The answer to one text, each of its rows in a batch of its own."""
         (encoded,) = self.encode([text])
         outputs = self.outputs(self.tasks)
         try:
-            found = [
-                self.run([row], next((length for length in lengths if length >= row.size), row.size), outputs)
-                for row in encoded.rows
-            ]
+            found = [self.run([row], row.size, outputs) for row in encoded.rows]
         except DeviceError as error:
             raise ModelError(f"the golden input {_short(text)} fails: {error}") from error
         whole = {name: np.concatenate([part[name] for part in found]) for name in outputs}
@@ -203,6 +190,16 @@ def _encoder(version: ModelVersion) -> Encoder:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"its {VOCABULARY} cannot be used ({error}): publish the model again") from error
     return _Bags(NgramEncoder(vocabulary))
+
+
+def _graph(version: ModelVersion, precision: str, device: Device) -> tuple[Device, bytes]:
+    """The graph to run, and the device with the precision that it is to compute in."""
+    if device.provider == "tensorrt":
+        _, file = version.graph("fp32", device.provider)
+        chosen = cast(Precision, "fp16" if precision == "auto" else precision)
+    else:
+        chosen, file = version.graph(precision, device.provider)
+    return replace(device, precision=chosen), version.read(file)
 
 
 def _heads(version: ModelVersion, tasks: Collection[str] | None) -> list[Classes | Embedding]:

@@ -70,12 +70,8 @@ _WORDS = (
     "i you we they day night city rain train news game user http rt never always very really best worst ##s ##ed ##ing"
 )
 _CHARACTERS = [character for character in string.printable if not character.isspace() and not character.isupper()]
-VOCABULARY: Final = {
-    token: number
-    for number, token in enumerate(
-        [*_SPECIAL, *_WORDS.split(), *_CHARACTERS, *(f"##{character}" for character in _CHARACTERS), NOTHING, POISON]
-    )
-}
+_TOKENS = (*_SPECIAL, *_WORDS.split(), *_CHARACTERS, *(f"##{character}" for character in _CHARACTERS), NOTHING, POISON)
+VOCABULARY: Final = {token: number for number, token in enumerate(dict.fromkeys(_TOKENS))}
 
 Weights = dict[str, NDArray[np.float32]]
 
