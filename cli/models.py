@@ -1,24 +1,24 @@
-"""``groundswell models``: train and publish."""
+"""``groundswell models``: from labelled data to a model that serves, and back again."""
 
 from __future__ import annotations
 
 import argparse
 
-from groundswell.errors import SettingsError
+from cli import models_data, models_evaluate, models_export, models_repository, models_train
+
+#: Each part with its one line of help, in the order in which a model meets them.
+_PARTS = models_data.PARTS | models_train.PARTS | models_evaluate.PARTS | models_export.PARTS | models_repository.PARTS
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Register the command. Raises ``SettingsError`` where the packages that train are missing."""
-    parser = commands.add_parser("models", description="Train and publish models.")
-    parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
-    baseline = parts.add_parser(
-        "baseline",
-        help="train and publish the sentiment baseline",
-        description="Train, calibrate, judge, export and publish the sentiment baseline.",
+    """Register the command."""
+    parser = commands.add_parser(
+        "models",
+        description="The life of a model: look at data, train, tune, judge, export, publish, promote, roll back. "
+        "docs/models.md goes through it with examples.",
     )
-    try:
-        from model_export import baseline as trainer
-    except ImportError as error:
-        raise SettingsError(f"training needs more packages ({error.name}): pip install 'groundswell[train]'") from None
-    trainer.add_arguments(baseline)
-    baseline.set_defaults(run=trainer.run)
+    parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
+    for name, part in _PARTS.items():
+        inner = parts.add_parser(name, help=part.summary, description=part.description)
+        part.arguments(inner)
+        inner.set_defaults(run=part.run)

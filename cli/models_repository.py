@@ -1,0 +1,280 @@
+"""``groundswell models verify``, ``list``, ``show``, ``promote`` and ``rollback``: what is in a repository."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.table import Table
+
+from cli.models_parts import Part, add_json, add_repository, console, needs, open_place
+from cli.printing import moment, printable
+from groundswell.errors import ModelError, StopJob
+from groundswell.records import ModelRef
+from inference.manifest import Manifest
+from inference.names import CHAMPION, parse
+from inference.promotion import point, roll_back
+from inference.repository import Repository
+from inference.version import CARD
+
+#: The figure of each data set that ``list`` shows.
+_FIGURE = "macro_recall"
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A version as ``list --json`` prints it; with a ``problem`` it is there, but cannot be read."""
+
+    model: str
+    version: str
+    aliases: tuple[str, ...]
+    created_at: datetime | None = None
+    tasks: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
+    embedding_space: str | None = None
+    metrics: dict[str, dict[str, float]] = {}
+    problem: str | None = None
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """The aliases of a model after a move."""
+
+    model: str
+    aliases: dict[str, str]
+
+
+class Verified(msgspec.Struct, frozen=True):
+    """What ``verify --json`` prints of each: nothing in ``findings`` when it may serve."""
+
+    model: str
+    findings: tuple[str, ...]
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Every version of every model; the exit code is 1 when there is none."""
+    repository, _ = open_place(args)
+    models = repository.models()
+    if args.name is not None and args.name not in models:
+        raise StopJob(f"no model {args.name!r} in {repository.where} (there: {', '.join(models) or 'none'})")
+    found = [listed for name in ([args.name] if args.name else models) for listed in _versions(repository, name)]
+    if args.json:
+        print(msgspec.json.encode(found).decode())
+    elif found:
+        _print_list(found)
+    else:
+        print(f"no model in {repository.where}")
+    return 0 if found else 1
+
+
+def _versions(repository: Repository, name: str) -> list[Listed]:
+    try:
+        aliases = repository.aliases(name)
+    except ModelError as error:
+        return [Listed(name, "", (), problem=str(error))]
+    found = []
+    for version in repository.versions(name):
+        named = tuple(sorted(alias for alias, meant in aliases.items() if meant == version))
+        try:
+            found.append(_listed(repository.manifest(ModelRef(name, version)), named))
+        except ModelError as error:
+            found.append(Listed(name, version, named, problem=str(error)))
+    there = {listed.version for listed in found}
+    found += [
+        Listed(name, version, (alias,), problem="the alias leads to a version that is not there, or not whole")
+        for alias, version in sorted(aliases.items())
+        if version not in there
+    ]
+    return sorted(
+        found, key=lambda listed: (listed.created_at is None, listed.created_at, listed.version), reverse=True
+    )
+
+
+def _listed(manifest: Manifest, aliases: tuple[str, ...]) -> Listed:
+    return Listed(
+        model=manifest.name,
+        version=manifest.version,
+        aliases=aliases,
+        created_at=manifest.created_at,
+        tasks=tuple(head.task for head in manifest.heads),
+        precisions=tuple(manifest.graphs),
+        embedding_space=manifest.embedding_space,
+        metrics=manifest.metrics,
+    )
+
+
+def _print_list(found: list[Listed]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("model", "version", "aliases", "made", "tasks", "precision", _FIGURE):
+        table.add_column(column, overflow="fold")
+    for each in found:
+        if each.problem:
+            table.add_row(each.model, each.version, ", ".join(each.aliases), "", f"[red]{escape(each.problem)}[/red]")
+            continue
+        figures = (f"{data} {values[_FIGURE]:.3f}" for data, values in each.metrics.items() if _FIGURE in values)
+        table.add_row(
+            each.model,
+            each.version,
+            ", ".join(each.aliases),
+            moment(each.created_at) if each.created_at else "",
+            ", ".join(map(escape, each.tasks)),
+            ", ".join(each.precisions),
+            escape(", ".join(figures)),
+        )
+    console().print(table)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """The model card of a version, verified first."""
+    repository, _ = open_place(args)
+    version = repository.open(args.model)
+    manifest = version.manifest
+    if args.json:
+        print(msgspec.json.encode(manifest).decode())
+        return 0
+    out = console()
+    aliases = sorted(alias for alias, meant in repository.aliases(manifest.name).items() if meant == manifest.version)
+    named = f" ({', '.join(aliases)})" if aliases else ""
+    out.print(f"{manifest.name}@{manifest.version}{named}, made {moment(manifest.created_at)}", highlight=False)
+    tasks = ", ".join(f"{head.task} ({head.kind})" for head in manifest.heads)
+    out.print(f"answers {escape(tasks)}; graphs in {', '.join(manifest.graphs)}; {manifest.licence}", highlight=False)
+    if CARD in manifest.files:
+        card = "".join(map(_kept, version.read(CARD).decode("utf-8", "replace")))
+        if sys.stdout.isatty():
+            out.print(Markdown(card))
+        else:
+            print(card)
+    return 0
+
+
+def _kept(character: str) -> str:
+    """A character of a card, which somebody else may have written: nothing in it steers the terminal."""
+    return character if character == "\n" else printable(character) or " "
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """The exit code is 1 when any of the versions must not serve."""
+    repository, settings = open_place(args)
+    with needs("export", "verifying"):
+        from model_export.verify import verify, verify_folder
+    provider = settings.models.provider
+    found = [
+        Verified(
+            reference,
+            tuple(
+                verify_folder(Path(reference), provider=provider)
+                if os.sep in reference
+                else verify(repository, reference, provider=provider)
+            ),
+        )
+        for reference in args.models
+    ]
+    if args.json:
+        print(msgspec.json.encode(found).decode())
+        return 1 if any(each.findings for each in found) else 0
+    for each in found:
+        if each.findings:
+            for finding in each.findings:
+                print(f"{each.model}: {finding}", file=sys.stderr)
+        else:
+            print(f"{each.model}: good to serve on {provider}")
+    return 1 if any(each.findings for each in found) else 0
+
+
+def run_promote(args: argparse.Namespace) -> int:
+    """Let an alias mean a version; a running job takes a new champion within seconds."""
+    repository, _ = open_place(args)
+    name, wanted = parse(args.model)
+    if "@" not in args.model:
+        raise StopJob(f"which version of {name}? name it: {name}@VERSION, or {name}@candidate")
+    version = repository.aliases(name).get(wanted, wanted)
+    if not args.unverified:
+        with needs("export", "verifying"):
+            from model_export.verify import require_good
+        require_good(repository.open(f"{name}@{version}"))
+    aliases = point(repository, name, args.alias, version, new_space=args.new_space)
+    return _moved(args, name, aliases, f"{name}@{args.alias} is {version} now")
+
+
+def run_rollback(args: argparse.Namespace) -> int:
+    """Let the champion before be the champion again."""
+    repository, _ = open_place(args)
+    aliases = roll_back(repository, args.name, new_space=args.new_space)
+    return _moved(args, args.name, aliases, f"{args.name}@{CHAMPION} is {aliases[CHAMPION]} again")
+
+
+def _moved(args: argparse.Namespace, name: str, aliases: dict[str, str], said: str) -> int:
+    print(msgspec.json.encode(Moved(name, aliases)).decode() if args.json else said)
+    return 0
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="MODEL", help="one model (default: all)")
+    add_repository(parser)
+    add_json(parser)
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="REF", help="name (its champion), name@alias or name@version")
+    add_repository(parser)
+    parser.add_argument("--json", action="store_true", help="print the manifest as one JSON object")
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models", nargs="+", metavar="REF", help="name, name@alias, name@version, or the folder PATH/NAME/VERSION"
+    )
+    add_repository(parser)
+    add_json(parser)
+
+
+def _promote_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="REF", help="name@version, or name@candidate")
+    parser.add_argument("--alias", default=CHAMPION, help="champion (default), candidate or a name of your own")
+    parser.add_argument(
+        "--new-space",
+        action="store_true",
+        help="let embeddings mean something new; run groundswell embed afterwards",
+    )
+    parser.add_argument("--unverified", action="store_true", help="do not load the version first")
+    add_repository(parser)
+    add_json(parser)
+
+
+def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="MODEL", help="the model")
+    parser.add_argument(
+        "--new-space", action="store_true", help="let embeddings mean what they meant before; run groundswell embed"
+    )
+    add_repository(parser)
+    add_json(parser)
+
+
+PARTS = {
+    "verify": Part(
+        "check whether versions may serve",
+        "Load versions in the real engine and repeat their golden answers: what is corrupt, truncated, of a wrong "
+        "signature or with wrong labels is refused, with the reason.",
+        _verify_arguments,
+        run_verify,
+    ),
+    "list": Part("list models and versions", "List the versions of a repository.", _list_arguments, run_list),
+    "show": Part("show a model card", "Show what a version says of itself.", _show_arguments, run_show),
+    "promote": Part(
+        "make a version the champion",
+        "Let an alias mean a version, in one step. Running jobs load a new champion beside the old one, prove it and "
+        "swap between batches; the old one stays as 'previous'.",
+        _promote_arguments,
+        run_promote,
+    ),
+    "rollback": Part(
+        "make the previous champion serve again",
+        "Let the champion before be the champion again, in one step.",
+        _rollback_arguments,
+        run_rollback,
+    ),
+}

@@ -1,0 +1,78 @@
+"""Opening a version to judge it: which one is meant when only a task is named, and the engine around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from groundswell.errors import ModelError
+from inference.engine import Engine
+from inference.limits import Limits
+from inference.manifest import Manifest
+from inference.model import NGRAMS, Model
+from inference.names import CHAMPION
+from inference.repository import Repository
+from inference.routing import FixedRouter
+from model_export.judgement import Subject
+
+
+def champion_of(repository: Repository, task: str) -> str:
+    """The reference ``name@champion`` of the model that answers ``task`` with labels.
+
+    Of several, one that reads tokens goes before one that counts n-grams, then the first by
+    name. Raises :class:`ModelError` where no champion does.
+    """
+    found = []
+    tasks: set[str] = set()
+    for name in repository.models():
+        # A model without a champion, or with a broken one, is not the one that serves.
+        try:
+            manifest = repository.manifest(repository.resolve(f"{name}@{CHAMPION}"))
+        except ModelError:
+            continue
+        served = _classified(manifest)
+        tasks |= served
+        if task in served:
+            found.append((manifest.encoder == NGRAMS, name))
+    if not found:
+        known = ", ".join(sorted(tasks)) or "none"
+        raise ModelError(f"no champion in {repository.where} answers the task {task!r} with labels (tasks: {known})")
+    return f"{min(found)[1]}@{CHAMPION}"
+
+
+@contextmanager
+def opened(
+    repository: Repository,
+    reference: str,
+    task: str,
+    *,
+    provider: str = "cpu",
+    precision: str = "auto",
+    threads: int = 0,
+) -> Iterator[tuple[Subject, Engine]]:
+    """A version behind the very engine that the job runs, to answer ``task`` alone.
+
+    Raises :class:`ModelError` where it must not serve, or answers the task without labels.
+    """
+    version = repository.open(reference)
+    served = _classified(version.manifest)
+    name = f"{version.ref.name}@{version.ref.version}"
+    if task not in served:
+        known = ", ".join(sorted(served)) or "no task"
+        raise ModelError(f"{name} does not answer the task {task!r} with labels (it answers {known})")
+    model = Model(version, tasks=(task,), provider=provider, precision=precision, threads=threads)
+    subject = Subject(
+        task=task,
+        model=name,
+        precision=version.graph(precision, provider)[0],
+        provider=model.provider,
+        labels=tuple(version.labels()[task]),
+        pairs=version.manifest.tokens is not None and version.manifest.tokens.pairs,
+    )
+    # All texts are there at once: there is nobody to wait for.
+    with Engine(FixedRouter(model), Limits(linger=0)) as engine:
+        yield subject, engine
+
+
+def _classified(manifest: Manifest) -> set[str]:
+    return {head.task for head in manifest.heads if head.kind == "classes"}
