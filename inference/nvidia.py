@@ -23,13 +23,13 @@ class Gpu:
     clock: float
 
 
-def find_gpu(number: int = 0) -> Gpu:
-    """The GPU of that number.
+def find_gpu(number: int = 0, driver: Any = None) -> Gpu:
+    """The GPU of that number; ``driver`` is the CUDA driver's library where it is loaded already.
 
     Raises :class:`ModelError` that says what to do where there is no driver, no GPU, or none of that number.
     """
     try:
-        driver: Any = ctypes.CDLL(_DRIVER)
+        driver = driver or ctypes.CDLL(_DRIVER)
     except OSError as error:
         raise ModelError(
             f"no NVIDIA driver on this machine ({_DRIVER} is not there): install it, or set the provider to cpu"
