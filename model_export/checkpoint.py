@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ def load(run: Path, fingerprint: str, network: nn.Module, optimizer: torch.optim
     try:
         state = msgspec.json.decode((folder / STATE).read_bytes(), type=State)
         tensors = load_file(folder / TENSORS.format(step=state.step))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"{folder} cannot be taken up ({error}): remove it to start anew") from error
     if state.fingerprint != fingerprint:
         raise ModelError(f"{folder} is of another recipe or other data: remove it to start anew, or train elsewhere")

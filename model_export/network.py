@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, cast
 
 import msgspec
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig
@@ -159,7 +160,7 @@ class Network(nn.Module):
             design = msgspec.json.decode((run / NETWORK).read_bytes(), type=Design)
             network = cls(_config(run, attention), design)
             network.load_state_dict(load_file(run / WEIGHTS))
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{run} holds no trained network ({error}): train it first") from error
         network.eval()
         return network
@@ -219,7 +220,7 @@ def _config(folder: Path, attention: str) -> BertConfig:
 def _base_weights(folder: Path) -> dict[str, Tensor]:
     try:
         weights: dict[str, Any] = load_file(folder / "model.safetensors")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"{folder} has no model.safetensors that can be read ({error})") from error
     return {name.removeprefix("bert."): tensor for name, tensor in weights.items()}
 

@@ -1,4 +1,4 @@
-"""A recipe: what a model is made of and how it is trained, as a TOML file."""
+"""A recipe: what a model is made of and how it is trained, as a TOML file; JSON serves as well."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from model_export.datasets import DataError
 Share = Annotated[float, Meta(ge=0, lt=1)]
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table of the file."""
 
 
@@ -96,7 +96,8 @@ class Recipe(_Table, frozen=True):
 def load(path: Path) -> Recipe:
     """The recipe in a file; raises :class:`DataError`, which names what is wrong with it."""
     try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
+        recipe = decode(path.read_bytes(), type=Recipe)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no recipe: {error}") from error
     tasks = {head.task: head for head in recipe.heads}

@@ -1,0 +1,114 @@
+"""Tuning: trials with other hyperparameters, and the recipe that did best, ready to be trained.
+
+Trials are judged on the rows that a recipe sets aside for choosing, never on validation data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import optuna
+
+from inference.atomic import replace_durably
+from model_export.datasets import DataError
+from model_export.recipe import Recipe, Training
+from model_export.train import train
+
+#: The tuned recipe, and the trials so far, in the folder that is tuned into.
+TUNED: Final = "recipe.json"
+STUDY: Final = "study.db"
+
+#: Called after a trial: its number, its score, the best score so far.
+Report = Callable[[int, float, float], None]
+
+
+class Tuned(msgspec.Struct, frozen=True):
+    """What tuning found: the recipe with the best parameters, their score, and the recipe's own as trial 0."""
+
+    recipe: Recipe
+    score: float
+    first_score: float
+    trials: int
+
+
+def tune(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    trials: int,
+    rows: int = 0,
+    threads: int = 0,
+    report: Report = lambda *_: None,
+) -> Tuned:
+    """Try ``trials`` sets of hyperparameters, and write the best recipe as :data:`TUNED` into ``out``.
+
+    ``rows`` limits the training rows of each data set, so that many trials are affordable;
+    the tuned recipe has the full data again. The recipe's own parameters are the first
+    trial. Called again on the same folder it goes on until there are ``trials``. Raises
+    :class:`DataError` and :class:`ModelError` as :func:`~model_export.train.train` does.
+    """
+    if trials < 1:
+        raise DataError("there must be at least one trial")
+    out.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        study_name=recipe.name,
+        storage=f"sqlite:///{out.resolve() / STUDY}",
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=recipe.seed),
+        load_if_exists=True,
+    )
+    if not study.trials:
+        own = recipe.training
+        study.enqueue_trial({name: getattr(own, name) for name in _suggestions(own)})
+
+    def objective(trial: optuna.Trial) -> float:
+        training = msgspec.structs.replace(
+            recipe.training, **{name: suggest(trial) for name, suggest in _suggestions(recipe.training).items()}
+        )
+        tried = msgspec.structs.replace(_limited(recipe, rows), training=training)
+        found = train(tried, data, out / f"trial-{trial.number}", threads=threads)
+        return max(point.score for point in found.curve)
+
+    def done(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        report(trial.number, trial.value or 0.0, study.best_value)
+
+    finished = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
+    study.optimize(objective, n_trials=max(0, trials - len(finished)), callbacks=[done])
+    best = msgspec.convert({**msgspec.to_builtins(recipe.training), **study.best_params}, type=Training)
+    tuned = msgspec.structs.replace(recipe, training=best)
+    replace_durably(out / TUNED, msgspec.json.format(msgspec.json.encode(tuned)) + b"\n")
+    complete = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
+    return Tuned(tuned, study.best_value, complete[0].value or 0.0, len(complete))
+
+
+def _suggestions(own: Training) -> dict[str, Callable[[optuna.Trial], float | int]]:
+    """Which fields of :class:`~model_export.recipe.Training` are tried; the recipe's ``own`` lie within the bounds."""
+
+    def real(name: str, low: float, high: float, *, log: bool = False) -> Callable[[optuna.Trial], float]:
+        mine = getattr(own, name)
+        return lambda trial: trial.suggest_float(name, min(low, mine), max(high, mine), log=log)
+
+    return {
+        "epochs": lambda trial: trial.suggest_int("epochs", 1, max(5, own.epochs)),
+        "learning_rate": real("learning_rate", 1e-5, 1e-3, log=True),
+        "head_learning_rate": real("head_learning_rate", 1e-4, 1e-2, log=True),
+        "label_smoothing": real("label_smoothing", 0.0, 0.2),
+        "balance": real("balance", 0.0, 1.0),
+    }
+
+
+def _limited(recipe: Recipe, rows: int) -> Recipe:
+    if not rows:
+        return recipe
+    return msgspec.structs.replace(
+        recipe,
+        data=tuple(
+            msgspec.structs.replace(use, limit=min(rows, use.limit or rows)) if use.use == "training" else use
+            for use in recipe.data
+        ),
+    )
