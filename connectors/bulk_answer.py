@@ -12,6 +12,8 @@ class Outcome(Enum):
 
     CREATED = "created"
     DUPLICATE = "duplicate"
+    UPDATED = "updated"
+    CHANGED = "changed"
     DELETED = "deleted"
     ABSENT = "absent"
     REFUSED = "refused"
@@ -46,10 +48,11 @@ class ItemResult(msgspec.Struct, gc=False):
 
 
 class Item(msgspec.Struct, gc=False):
-    """One item; exactly one of the three is set."""
+    """One item; exactly one of the four is set."""
 
     create: ItemResult | None = None
     index: ItemResult | None = None
+    update: ItemResult | None = None
     delete: ItemResult | None = None
 
 
@@ -89,9 +92,11 @@ def _judge(item: Item) -> tuple[Outcome, ItemError | None]:
         return classify_create(item.create.status, item.create.error), item.create.error
     if item.index is not None:
         return classify_index(item.index.status, item.index.error), item.index.error
+    if item.update is not None:
+        return classify_update(item.update.status, item.update.error), item.update.error
     if item.delete is not None:
         return classify_delete(item.delete.status, item.delete.error), item.delete.error
-    raise ValueError("the bulk answer has an item that is no create, index or delete")
+    raise ValueError("the bulk answer has an item that is no create, index, update or delete")
 
 
 def classify_create(status: int, error: ItemError | None) -> Outcome:
@@ -110,6 +115,17 @@ def classify_index(status: int, error: ItemError | None) -> Outcome:
     # Somebody else has changed the document since it was read.
     if status == 409:
         return Outcome.RETRY
+    return _classify_failure(status, error)
+
+
+def classify_update(status: int, error: ItemError | None) -> Outcome:
+    """What the status of a partial update means that holds for one version of the document only."""
+    if status == 200:
+        return Outcome.UPDATED
+    if status == 404:
+        return Outcome.ABSENT
+    if status == 409:
+        return Outcome.CHANGED
     return _classify_failure(status, error)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
 from connectors.document_query import Query
+from connectors.document_vectors import Lacking, NewVector, PutVectors, SpaceCount
 from groundswell.records import Deletion, Document, Envelope
 from groundswell.trends import TrendDocument
 
@@ -50,7 +52,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Hit(msgspec.Struct, frozen=True, gc=False):
-    """A document found, its store id, and how well it fits (higher is better; 0 when sorted by a field)."""
+    """A document found, its store id, and how well it fits (higher is better; 0 when sorted by a field).
+
+    Of a search by meaning the score is the cosine.
+    """
 
     id: str
     document: Document
@@ -90,7 +95,7 @@ class DocumentStore(Protocol):
     """
 
     def prepare(self) -> None:
-        """Make what the documents need (template, tables); harmless when it is there.
+        """Make what the documents need (template, tables, fields of indices that are there); harmless when it is there.
 
         Raises ``StopJob`` for a server or a file that cannot be used, naming what to do.
         """
@@ -121,6 +126,36 @@ class DocumentStore(Protocol):
 
     def get(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents with these store ids, as far as they are there and a search can see them."""
+        ...
+
+    def nearest(self, vector: bytes, space: str, query: Query) -> list[Hit]:
+        """The ``query.limit`` documents nearest in meaning, best first, of those that the query finds otherwise.
+
+        Exact: compares ``vector``, one signed byte a dimension, with every vector of ``space``
+        and no other. Raises ``QueryError`` for a vector that no document could have, for no
+        space, and for a query that makes no sense or wants another order.
+        """
+        ...
+
+    def lacking(self, space: str, *, since: datetime | None = None, page: int = 500) -> Iterator[list[Lacking]]:
+        """Pages of the documents that lack a vector of ``space``, newest first.
+
+        Each that lacked one when its page was read comes at least once, and none that was
+        given its vector before the first page was asked for; what comes in meanwhile may be
+        missing. ``since`` bounds ``created_at``. No page is empty.
+        """
+        ...
+
+    def put_vectors(self, vectors: Sequence[NewVector]) -> PutVectors:
+        """Give documents that were found lacking their vectors and the space; the rest of each stays as it is.
+
+        Repetition is harmless. Raises ``ValueError`` for a vector that must not be stored. After
+        another error some may be there.
+        """
+        ...
+
+    def count_spaces(self) -> list[SpaceCount]:
+        """Documents by their embedding space, as far as a search can see them."""
         ...
 
     def put_trends(self, trends: Sequence[TrendDocument]) -> None:

@@ -61,18 +61,9 @@ class _Counted(msgspec.Struct, frozen=True):
 
 def search_body(query: Query) -> dict[str, Any]:
     """The body of a search. Raises :class:`~connectors.document_query.QueryError`."""
-    clauses = query.clauses()
-    must = [_clause(clause) for clause in clauses if clause.kind != "tag"]
-    filters: list[dict[str, Any]] = [{"term": {"hashtags": clause.text}} for clause in clauses if clause.kind == "tag"]
-    if query.lang is not None:
-        filters.append({"term": {"lang": query.lang}})
-    if query.source is not None:
-        filters.append({"term": {"source": query.source}})
-    bounds = {name: time.isoformat() for name, time in (("gte", query.since), ("lt", query.until)) if time is not None}
-    if bounds:
-        filters.append({"range": {"created_at": bounds}})
+    must, filters = query_clauses(query)
     body: dict[str, Any] = {
-        "size": check_limit(query.limit),
+        "size": query.limit,
         "query": {"bool": {"must": must, "filter": filters}},
         "track_total_hits": False,
         "_source": {"excludes": ["embedding"]},
@@ -85,6 +76,25 @@ def search_body(query: Query) -> dict[str, Any]:
     else:
         body["sort"] = ["_score", *newest]
     return body
+
+
+def query_clauses(query: Query) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What a query asks of the text, and what else must hold.
+
+    Raises :class:`~connectors.document_query.QueryError`, also for its limit.
+    """
+    check_limit(query.limit)
+    clauses = query.clauses()
+    must = [_clause(clause) for clause in clauses if clause.kind != "tag"]
+    filters: list[dict[str, Any]] = [{"term": {"hashtags": clause.text}} for clause in clauses if clause.kind == "tag"]
+    if query.lang is not None:
+        filters.append({"term": {"lang": query.lang}})
+    if query.source is not None:
+        filters.append({"term": {"source": query.source}})
+    bounds = {name: time.isoformat() for name, time in (("gte", query.since), ("lt", query.until)) if time is not None}
+    if bounds:
+        filters.append({"range": {"created_at": bounds}})
+    return must, filters
 
 
 def read_hits(answer: bytes) -> list[Hit]:

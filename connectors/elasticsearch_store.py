@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 
 import msgspec
@@ -12,12 +13,14 @@ import msgspec
 from connectors import elasticsearch_deletes
 from connectors.document_query import Query
 from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, WriteResult
+from connectors.document_vectors import Lacking, NewVector, PutVectors, SpaceCount
 from connectors.elasticsearch_bulk import ActionLines
 from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected, TooLarge
 from connectors.elasticsearch_deletes import COMPLETE, READABLE
 from connectors.elasticsearch_schema import Interval, index_template
 from connectors.elasticsearch_search import count_body, get_body, read_counts, read_documents, read_hits, search_body
 from connectors.elasticsearch_trends import ElasticsearchTrends
+from connectors.elasticsearch_vectors import ElasticsearchVectors
 from connectors.elasticsearch_writer import BulkLimits, ElasticsearchWriter
 from groundswell.errors import StopJob, Unavailable
 from groundswell.records import Document
@@ -70,6 +73,7 @@ class ElasticsearchStore:
         self._limits = limits or BulkLimits()
         self._template = index_template(alias, interval, shards, replicas)
         self._actions = ActionLines(alias, interval)
+        self._vectors = ElasticsearchVectors(client, alias)
         self._trends = ElasticsearchTrends(client, trends_index, replicas)
 
     def prepare(self) -> None:
@@ -78,6 +82,7 @@ class ElasticsearchStore:
             self._check_alias()
             body = msgspec.json.encode(self._template)
             self._client.request("PUT", f"/_index_template/{self._alias}", body, {"cause": "groundswell"})
+            self._vectors.prepare()
         except (Rejected, TooLarge) as error:
             raise StopJob(f"Elasticsearch does not take the index template {self._alias!r}: {error}") from None
         self._trends.prepare()
@@ -124,6 +129,18 @@ class ElasticsearchStore:
             answer = self._read("_search", get_body(batch))
             found.update(read_documents(answer) if answer else {})
         return found
+
+    def nearest(self, vector: bytes, space: str, query: Query) -> list[Hit]:
+        return self._vectors.nearest(vector, space, query)
+
+    def lacking(self, space: str, *, since: datetime | None = None, page: int = 500) -> Iterator[list[Lacking]]:
+        return self._vectors.lacking(space, since, page)
+
+    def put_vectors(self, vectors: Sequence[NewVector]) -> PutVectors:
+        return self._vectors.put(vectors)
+
+    def count_spaces(self) -> list[SpaceCount]:
+        return self._vectors.count_spaces()
 
     def put_trends(self, trends: Sequence[TrendDocument]) -> None:
         self._trends.put(trends)

@@ -59,8 +59,14 @@ CREATE INDEX trends_since ON trends (since);
 CREATE INDEX trends_active ON trends (since) WHERE active;
 """
 
+# One signed byte a dimension; no vector where a text has none in its space. Apart from the documents, so that
+# a search by meaning reads nothing else.
+_EMBEDDINGS = """
+CREATE TABLE embeddings (row INTEGER PRIMARY KEY, space TEXT, vector BLOB);
+"""
+
 #: Each format of the file and what makes it of the one before; a file of an older one is brought up to date.
-_FORMATS = (_DOCUMENTS, _TRENDS)
+_FORMATS = (_DOCUMENTS, _TRENDS, _EMBEDDINGS)
 
 # Ideographs, kana and emoji are written without spaces: each is a token of its own.
 _UNSPACED = re.compile(

@@ -19,17 +19,16 @@ def microseconds(time: datetime) -> int:
 
 
 def search_statement(query: Query) -> tuple[str, list[Any]]:
-    """A statement that yields ``(id, document, score)``, and its parameters.
+    """A statement that yields ``(id, document, space, score)``, and its parameters.
 
     Raises :class:`~connectors.document_query.QueryError`.
     """
-    clauses = query.clauses()
-    words = " AND ".join(_match(clause) for clause in clauses if clause.kind != "tag")
+    words, conditions, parameters = query_conditions(query)
     score = "-bm25(words)" if words and query.sort is None else "0.0"
     source = "words JOIN documents ON documents.row = words.rowid" if words else "documents"
-    conditions, parameters = _conditions(query, clauses, words)
+    source += " LEFT JOIN embeddings USING (row)"
     order, order_parameters = _order(query, by_score=bool(words))
-    statement = f"SELECT id, document, {score} AS score FROM {source}"  # noqa: S608 (no part of it is the user's)
+    statement = f"SELECT id, document, space, {score} AS score FROM {source}"  # noqa: S608 (no part of it is the user's)
     if conditions:
         statement += " WHERE " + " AND ".join(conditions)
     return f"{statement} ORDER BY {order} LIMIT ?", [*parameters, *order_parameters, check_limit(query.limit)]
@@ -43,7 +42,13 @@ def count_statement(field: CountedField) -> tuple[str, list[Any]]:
     return f"{counted} GROUP BY value ORDER BY n DESC, value LIMIT ?", [_path(field)]
 
 
-def _conditions(query: Query, clauses: list[Clause], words: str) -> tuple[list[str], list[Any]]:
+def query_conditions(query: Query) -> tuple[str, list[str], list[Any]]:
+    """The words to match, if any, and what must hold, the words among it, with its parameters.
+
+    Raises :class:`~connectors.document_query.QueryError`.
+    """
+    clauses = query.clauses()
+    words = " AND ".join(_match(clause) for clause in clauses if clause.kind != "tag")
     conditions: list[str] = []
     parameters: list[Any] = []
 
@@ -64,7 +69,7 @@ def _conditions(query: Query, clauses: list[Clause], words: str) -> tuple[list[s
         require("created_at >= ?", microseconds(query.since))
     if query.until is not None:
         require("created_at < ?", microseconds(query.until))
-    return conditions, parameters
+    return words, conditions, parameters
 
 
 def _order(query: Query, *, by_score: bool) -> tuple[str, list[Any]]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,18 @@ import msgspec
 
 from connectors.document_query import Query
 from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, WriteResult
+from connectors.document_vectors import Lacking, NewVector, PutVectors, SpaceCount, check_nearest, check_vector
 from connectors.sqlite_schema import open_database, translate
 from connectors.sqlite_search import count_statement, search_statement
 from connectors.sqlite_trends import put_trends, read_trend, trends_statement
+from connectors.sqlite_vectors import (
+    COUNT_SPACES,
+    Nearest,
+    lacking_statement,
+    nearest_statement,
+    put_vectors,
+    read_lacking,
+)
 from connectors.sqlite_writer import SqliteWriter
 from groundswell.errors import StopJob
 from groundswell.records import Document
@@ -30,6 +41,10 @@ from groundswell.waits import Waits
 _DECODER = msgspec.json.Decoder(Document)
 #: Fewer than any build of SQLite takes as parameters.
 _IDS = 500
+#: Vectors that are compared at once: 3 MB of them.
+_BLOCK = 8_192
+_GET = "SELECT id, document, space, vector FROM documents LEFT JOIN embeddings USING (row)"
+_GET_ROW = "SELECT id, document FROM documents WHERE row = ?"
 
 
 class SqliteStore:
@@ -54,12 +69,10 @@ class SqliteStore:
         return SqliteWriter(self._path, self._waits, on_result, keep_waiting, self._transaction_documents)
 
     def search(self, query: Query) -> list[Hit]:
-        hits = []
-        for identity, encoded, score in self._read(*search_statement(query)):
-            document = _DECODER.decode(encoded)
-            document.embedding = None
-            hits.append(Hit(identity.hex(), document, score))
-        return hits
+        return [
+            Hit(identity.hex(), _document(encoded, space), score)
+            for identity, encoded, space, score in self._read(*search_statement(query))
+        ]
 
     def count(self) -> int:
         ((count,),) = self._read("SELECT count(*) FROM documents", [])
@@ -74,22 +87,45 @@ class SqliteStore:
         remaining = iter(ids)
         while batch := [bytes.fromhex(identity) for identity in islice(remaining, _IDS)]:
             marks = ",".join("?" * len(batch))
-            rows = self._read(f"SELECT id, document FROM documents WHERE id IN ({marks})", batch)  # noqa: S608
-            found.update((identity.hex(), _DECODER.decode(document)) for identity, document in rows)
+            rows = self._read(f"{_GET} WHERE id IN ({marks})", batch)
+            found.update((identity.hex(), _document(encoded, *embedding)) for identity, encoded, *embedding in rows)
         return found
 
+    def nearest(self, vector: bytes, space: str, query: Query) -> list[Hit]:
+        check_nearest(vector, space, query)
+        best = Nearest(vector, query.limit)
+        statement, parameters = nearest_statement(space, query)
+        with self._reading() as reader:
+            rows = reader.execute(statement, parameters)
+            while block := rows.fetchmany(_BLOCK):
+                best.compare(block)
+            return [
+                Hit(identity.hex(), _document(encoded, space), cosine)
+                for row, cosine in best.found().items()
+                for identity, encoded in reader.execute(_GET_ROW, (row,))
+            ]
+
+    def lacking(self, space: str, *, since: datetime | None = None, page: int = 500) -> Iterator[list[Lacking]]:
+        after: tuple[int, int] | None = None
+        while rows := self._read(*lacking_statement(space, since, after, page)):
+            found = [read_lacking(row) for row in rows]
+            yield [document for document, _ in found]
+            after = found[-1][1]
+
+    def put_vectors(self, vectors: Sequence[NewVector]) -> PutVectors:
+        for new in vectors:
+            check_vector(new)
+        with self._transaction() as connection:
+            written = put_vectors(connection, vectors)
+        return PutVectors(written, len(vectors) - written)
+
+    def count_spaces(self) -> list[SpaceCount]:
+        return [SpaceCount(*row) for row in self._read(COUNT_SPACES, [])]
+
     def put_trends(self, trends: Sequence[TrendDocument]) -> None:
-        if not trends:
-            return
-        connection = open_database(self._path)
-        try:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
+        if trends:
+            with self._transaction() as connection:
                 put_trends(connection, trends)
-        except sqlite3.Error as error:
-            raise translate(error, self._path) from None
-        finally:
-            connection.close()
 
     def trends(self, *, active_only: bool = False, limit: int = 1_000) -> list[TrendDocument]:
         statement, parameters = trends_statement(limit, active_only=active_only)
@@ -104,13 +140,39 @@ class SqliteStore:
                 self._reader.close()
                 self._reader = None
 
-    def _read(self, statement: str, parameters: list[Any]) -> list[Any]:
+    def _read(self, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        with self._reading() as reader:
+            return reader.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The one connection that reads, for one caller at a time."""
         with self._lock:
             if self._reader is None:
                 if not self._path.exists():
                     raise StopJob(f"there is no {self._path} yet: run the job first, or name another file")
                 self._reader = open_database(self._path)
             try:
-                return self._reader.execute(statement, parameters).fetchall()
+                yield self._reader
             except sqlite3.Error as error:
                 raise translate(error, self._path) from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A transaction on a connection of its own: all of it or nothing."""
+        connection = open_database(self._path)
+        try:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+        except sqlite3.Error as error:
+            raise translate(error, self._path) from None
+        finally:
+            connection.close()
+
+
+def _document(encoded: str, space: str | None, vector: bytes | None = None) -> Document:
+    document = _DECODER.decode(encoded)
+    document.embedding_space = space
+    document.embedding = None if vector is None else vector.hex()
+    return document

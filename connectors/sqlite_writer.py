@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from itertools import groupby
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _DECODER = msgspec.json.Decoder(Document)
 _INSERT = "INSERT INTO documents (id, created_at, document) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING"
 _INSERT_WORDS = "INSERT INTO words (rowid, text) VALUES (?, ?)"
 _INSERT_TAG = "INSERT OR IGNORE INTO hashtags (tag, row) VALUES (?, ?)"
+_INSERT_EMBEDDING = "INSERT INTO embeddings (row, space, vector) VALUES (?, ?, ?)"
 _DELETE_WORDS = "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)"
 
 
@@ -139,7 +141,7 @@ def _create(connection: sqlite3.Connection, envelopes: Iterable[Envelope], resul
             result.refused.append(Refusal(envelope, "document_parsing", detail))
             continue
         try:
-            encoded = _ENCODER.encode(document).decode()
+            encoded = _ENCODER.encode(_without_embedding(document)).decode()
         except UnicodeEncodeError as error:
             result.refused.append(Refusal(envelope, "not_unicode", str(error)))
             continue
@@ -152,10 +154,27 @@ def _create(connection: sqlite3.Connection, envelopes: Iterable[Envelope], resul
     connection.executemany(_INSERT_WORDS, ((row, spaced(documents[identity].text)) for row, identity in created))
     tags = ((tag, row) for row, identity in created for tag in documents[identity].hashtags)
     connection.executemany(_INSERT_TAG, tags)
+    embeddings = [(row, *found) for row, identity in created if any(found := _embedding(documents[identity]))]
+    if embeddings:
+        connection.executemany(_INSERT_EMBEDDING, embeddings)
     result.created += len(created)
     result.duplicates += len(rows) - len(created)
     if created:
         result.sample_time = documents[created[0][1]].created_at.timestamp()
+
+
+def _without_embedding(document: Document) -> Document:
+    """What is stored as JSON; the embedding has a table of its own."""
+    if document.embedding is None and document.embedding_space is None:
+        return document
+    bare = copy(document)
+    bare.embedding = bare.embedding_space = None
+    return bare
+
+
+def _embedding(document: Document) -> tuple[str | None, bytes | None]:
+    """The space and the vector of a document that fits."""
+    return document.embedding_space, None if document.embedding is None else bytes.fromhex(document.embedding)
 
 
 def _delete(connection: sqlite3.Connection, identity: str) -> int:
@@ -172,5 +191,6 @@ def _delete(connection: sqlite3.Connection, identity: str) -> int:
         raise StopJob(f"a stored document cannot be read: {error}") from None
     connection.execute(_DELETE_WORDS, (row, spaced(document.text)))
     connection.executemany("DELETE FROM hashtags WHERE tag = ? AND row = ?", ((tag, row) for tag in document.hashtags))
+    connection.execute("DELETE FROM embeddings WHERE row = ?", (row,))
     connection.execute("DELETE FROM documents WHERE row = ?", (row,))
     return 1

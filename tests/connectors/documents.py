@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.document_store import WriteResult
+from connectors.document_store import Change, DocumentStore, WriteResult
 from groundswell.records import Deletion, Document, Envelope, Origin, Post
+
+#: Opens one and the same store as often as a test likes.
+Open = Callable[..., DocumentStore]
 
 TIME = datetime(2026, 11, 16, 12, tzinfo=UTC)
 
@@ -44,3 +48,13 @@ class Tally:
         """Created, duplicates, deleted, refused."""
         total = self.total
         return total.created, total.duplicates, total.deleted, len(total.refused)
+
+
+def write(store: DocumentStore, *changes: Change) -> Tally:
+    tally = Tally()
+    writer = store.writer(tally, lambda: True)
+    writer.add(changes)
+    writer.flush()
+    writer.close()
+    store.refresh()
+    return tally

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,57 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.document_query import Query, QueryError
-from connectors.document_store import Change, DocumentStore
-from connectors.documents import open_document_store
+from connectors.document_store import DocumentStore
 from connectors.elasticsearch_schema import EMBEDDING_DIMENSIONS
-from connectors.elasticsearch_writer import BulkLimits
 from groundswell.records import Document, Geo, ModelRef, Scores, document_id
 from groundswell.trends import TagCount, TrendDocument
-from groundswell.waits import Waits
-from tests.connectors.documents import TIME, Tally, deletion, envelope
+from tests.connectors.documents import TIME, Open, Tally, deletion, envelope, write
 from tests.connectors.trends import trend_doc
-
-Open = Callable[..., DocumentStore]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("elasticsearch", marks=pytest.mark.stack)])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """Opens one and the same store as often as a test likes, with bulks of four documents."""
-    opened: list[DocumentStore] = []
-    if request.param == "elasticsearch":
-        server = request.getfixturevalue("elasticsearch")
-        url, prefix = server.url, server.prefix()
-    else:
-        url, prefix = f"sqlite:///{tmp_path}/documents.db", ""
-
-    def open_it(limits: BulkLimits | None = None) -> DocumentStore:
-        limits = limits or BulkLimits(documents=4)
-        opened.append(
-            open_document_store(
-                url, Waits(), alias=f"{prefix}posts", trends_index=f"{prefix}trends", replicas=0, limits=limits
-            )
-        )
-        opened[-1].prepare()
-        return opened[-1]
-
-    yield open_it
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
-def store(open_store: Open) -> DocumentStore:
-    return open_store()
-
-
-def write(store: DocumentStore, *changes: Change) -> Tally:
-    tally = Tally()
-    writer = store.writer(tally, lambda: True)
-    writer.add(changes)
-    writer.flush()
-    writer.close()
-    store.refresh()
-    return tally
 
 
 def found(store: DocumentStore, text: str = "", **options: object) -> list[str]:
