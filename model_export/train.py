@@ -89,9 +89,7 @@ def train(
     torch.manual_seed(recipe.seed)
     began = time.monotonic()
     corpus = gather(recipe, data)
-    fingerprint = hashlib.sha256(
-        msgspec.json.encode((recipe, [source.sha256 for source in corpus.sources]))
-    ).hexdigest()
+    fingerprint = hashlib.sha256(repr((recipe, [source.sha256 for source in corpus.sources])).encode()).hexdigest()
     if resume and (done := finished(out)) and done.fingerprint == fingerprint:
         return done
     base = base_folder(recipe.base)
