@@ -13,7 +13,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from cli.models_parts import Part, add_json, add_repository, console, open_place, progress
+from cli.models_parts import Part, add_json, add_repository, console, place, progress
 from cli.printing import printable
 from groundswell.errors import SettingsError, StopJob
 from model_export.judgement import Judgement, judge
@@ -50,7 +50,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the figures; the exit code is 1 when rows could not be read by the model."""
-    repository, settings = open_place(args)
+    there, settings = place(args)
+    repository = there.open()
     if args.plots and find_spec("matplotlib") is None:
         raise StopJob("--plots needs matplotlib: pip install 'groundswell[plot]'")
     if args.plots and args.plots.exists() and not args.plots.is_dir():

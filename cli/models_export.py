@@ -17,7 +17,7 @@ def _baseline_arguments(parser: argparse.ArgumentParser) -> None:
 def run_baseline(args: argparse.Namespace) -> int:
     """Train and publish the baseline."""
     load(args)
-    with needs("export", "the baseline"):
+    with needs("export", "training the baseline"):
         from model_export import baseline
     return baseline.run(args)
 

@@ -50,11 +50,22 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def open_place(args: argparse.Namespace) -> tuple[Repository, Settings]:
+class Place(NamedTuple):
+    """Where models are: a folder or URL, and where verified copies of a URL's versions are kept."""
+
+    root: str
+    cache: Path
+
+    def open(self) -> Repository:
+        """The repository there."""
+        return open_repository(self.root, self.cache)
+
+
+def place(args: argparse.Namespace) -> tuple[Place, Settings]:
     """The repository that the arguments or the settings name, and the settings."""
     settings = load(args)
     cache = settings.models.cache or str(Path(settings.job.data_dir) / "models")
-    return open_repository(args.repository or settings.models.repository, Path(cache)), settings
+    return Place(args.repository or settings.models.repository, Path(cache)), settings
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -13,32 +12,15 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
-from cli.models_parts import Part, add_json, add_repository, console, needs, open_place
+from cli.models_parts import Part, Place, add_json, add_repository, console, needs, place
 from cli.printing import moment, printable
-from groundswell.errors import ModelError, StopJob
-from groundswell.records import ModelRef
-from inference.manifest import Manifest
+from groundswell.errors import StopJob
 from inference.names import CHAMPION, parse
-from inference.promotion import point, roll_back
-from inference.repository import Repository
 from inference.version import CARD
+from model_export.listing import Listed, list_versions
 
 #: The figure of each data set that ``list`` shows.
 _FIGURE = "macro_recall"
-
-
-class Listed(msgspec.Struct, frozen=True):
-    """A version as ``list --json`` prints it; with a ``problem`` it is there, but cannot be read."""
-
-    model: str
-    version: str
-    aliases: tuple[str, ...]
-    created_at: datetime | None = None
-    tasks: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
-    embedding_space: str | None = None
-    metrics: dict[str, dict[str, float]] = {}
-    problem: str | None = None
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -57,11 +39,12 @@ class Verified(msgspec.Struct, frozen=True):
 
 def run_list(args: argparse.Namespace) -> int:
     """Every version of every model; the exit code is 1 when there is none."""
-    repository, _ = open_place(args)
+    there, _ = place(args)
+    repository = there.open()
     models = repository.models()
     if args.name is not None and args.name not in models:
         raise StopJob(f"no model {args.name!r} in {repository.where} (there: {', '.join(models) or 'none'})")
-    found = [listed for name in ([args.name] if args.name else models) for listed in _versions(repository, name)]
+    found = list_versions(repository, args.name)
     if args.json:
         print(msgspec.json.encode(found).decode())
     elif found:
@@ -71,53 +54,17 @@ def run_list(args: argparse.Namespace) -> int:
     return 0 if found else 1
 
 
-def _versions(repository: Repository, name: str) -> list[Listed]:
-    try:
-        aliases = repository.aliases(name)
-    except ModelError as error:
-        return [Listed(name, "", (), problem=str(error))]
-    found = []
-    for version in repository.versions(name):
-        named = tuple(sorted(alias for alias, meant in aliases.items() if meant == version))
-        try:
-            found.append(_listed(repository.manifest(ModelRef(name, version)), named))
-        except ModelError as error:
-            found.append(Listed(name, version, named, problem=str(error)))
-    there = {listed.version for listed in found}
-    found += [
-        Listed(name, version, (alias,), problem="the alias leads to a version that is not there, or not whole")
-        for alias, version in sorted(aliases.items())
-        if version not in there
-    ]
-    return sorted(
-        found, key=lambda listed: (listed.created_at is None, listed.created_at, listed.version), reverse=True
-    )
-
-
-def _listed(manifest: Manifest, aliases: tuple[str, ...]) -> Listed:
-    return Listed(
-        model=manifest.name,
-        version=manifest.version,
-        aliases=aliases,
-        created_at=manifest.created_at,
-        tasks=tuple(head.task for head in manifest.heads),
-        precisions=tuple(manifest.graphs),
-        embedding_space=manifest.embedding_space,
-        metrics=manifest.metrics,
-    )
-
-
 def _print_list(found: list[Listed]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("model", "version", "aliases", "made", "tasks", "precision", _FIGURE):
         table.add_column(column, overflow="fold")
     for each in found:
-        if each.problem:
-            table.add_row(each.model, each.version, ", ".join(each.aliases), "", f"[red]{escape(each.problem)}[/red]")
+        if each.trouble:
+            table.add_row(each.name, each.version, ", ".join(each.aliases), "", f"[red]{escape(each.trouble)}[/red]")
             continue
         figures = (f"{data} {values[_FIGURE]:.3f}" for data, values in each.metrics.items() if _FIGURE in values)
         table.add_row(
-            each.model,
+            each.name,
             each.version,
             ", ".join(each.aliases),
             moment(each.created_at) if each.created_at else "",
@@ -130,7 +77,8 @@ def _print_list(found: list[Listed]) -> None:
 
 def run_show(args: argparse.Namespace) -> int:
     """The model card of a version, verified first."""
-    repository, _ = open_place(args)
+    there, _ = place(args)
+    repository = there.open()
     version = repository.open(args.model)
     manifest = version.manifest
     if args.json:
@@ -158,7 +106,8 @@ def _kept(character: str) -> str:
 
 def run_verify(args: argparse.Namespace) -> int:
     """The exit code is 1 when any of the versions must not serve."""
-    repository, settings = open_place(args)
+    there, settings = place(args)
+    repository = there.open()
     with needs("export", "verifying"):
         from model_export.verify import verify, verify_folder
     provider = settings.models.provider
@@ -186,29 +135,28 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def run_promote(args: argparse.Namespace) -> int:
-    """Let an alias mean a version; a running job takes a new champion within seconds."""
-    repository, _ = open_place(args)
+    """Let an alias mean a version that has proved itself; a running job takes a new champion within seconds."""
     name, wanted = parse(args.model)
     if "@" not in args.model:
         raise StopJob(f"which version of {name}? name it: {name}@VERSION, or {name}@candidate")
-    version = repository.aliases(name).get(wanted, wanted)
-    if not args.unverified:
-        with needs("export", "verifying"):
-            from model_export.verify import require_good
-        require_good(repository.open(f"{name}@{version}"))
-    aliases = point(repository, name, args.alias, version, new_space=args.new_space)
-    return _moved(args, name, aliases, f"{name}@{args.alias} is {version} now")
+    there, _ = place(args)
+    with needs("export", "verifying"):
+        from model_export.promote import promote
+    ref = promote(there.root, name, wanted, args.alias, new_space=args.new_space, cache=there.cache)
+    return _moved(args, there, name, f"{name}@{args.alias} is {ref.version} now")
 
 
 def run_rollback(args: argparse.Namespace) -> int:
     """Let the champion before be the champion again."""
-    repository, _ = open_place(args)
-    aliases = roll_back(repository, args.name, new_space=args.new_space)
-    return _moved(args, args.name, aliases, f"{args.name}@{CHAMPION} is {aliases[CHAMPION]} again")
+    there, _ = place(args)
+    with needs("export", "verifying"):
+        from model_export.promote import roll_back
+    ref = roll_back(there.root, args.name, new_space=args.new_space, cache=there.cache)
+    return _moved(args, there, args.name, f"{args.name}@{CHAMPION} is {ref.version} again")
 
 
-def _moved(args: argparse.Namespace, name: str, aliases: dict[str, str], said: str) -> int:
-    print(msgspec.json.encode(Moved(name, aliases)).decode() if args.json else said)
+def _moved(args: argparse.Namespace, there: Place, name: str, said: str) -> int:
+    print(msgspec.json.encode(Moved(name, there.open().aliases(name))).decode() if args.json else said)
     return 0
 
 
@@ -240,7 +188,6 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let embeddings mean something new; run groundswell embed afterwards",
     )
-    parser.add_argument("--unverified", action="store_true", help="do not load the version first")
     add_repository(parser)
     add_json(parser)
 

@@ -87,7 +87,7 @@ def _axes(width: float, height: float, judgement: Judgement) -> tuple[Figure, Ax
     axes = figure.add_subplot()
     axes.set_axisbelow(True)
     axes.set_title(
-        f"{judgement.task}: {judgement.model}, n {judgement.n:,}, macro-recall {judgement.macro_recall:.3f}",
+        f"{judgement.task}: {judgement.model}\nn {judgement.n:,}, macro-recall {judgement.macro_recall:.3f}",
         fontsize=9,
         color=_INK,
     )

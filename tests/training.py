@@ -19,7 +19,7 @@ from typing import Final
 
 import pytest
 
-_NEEDED: Final = ("torch", "transformers", "optimum", "optuna", "safetensors")
+_NEEDED: Final = ("torch", "transformers", "optimum", "optuna", "safetensors", "mlflow")
 
 
 def requires_training() -> pytest.MarkDecorator:
@@ -27,7 +27,7 @@ def requires_training() -> pytest.MarkDecorator:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         pytest.skip(
-            f"{', '.join(missing)} is missing: make test TRAIN=1, or pip install -e '.[train]'",
+            f"{', '.join(missing)} is missing: make test TRAIN=1, or pip install -e '.[train,mlflow]'",
             allow_module_level=True,
         )
     # Nothing is ever fetched because a model is called by its name.
