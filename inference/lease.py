@@ -31,7 +31,7 @@ class Lease:
     """The object ``path``, held from construction until :meth:`release`.
 
     Times are seconds since 1970 by this machine's clock: clocks may differ by much less
-    than ``term``. A holder who is dead, or too slow to :meth:`renew`, is taken over from
+    than ``term``. A holder who is dead, or too slow to :meth:`keep` it, is taken over from
     after that. An object store cannot promise that the slow one notices in the very
     instant in which it writes; so what it writes last must be such that it does no harm
     (a version's content decides its name, and a manifest is never replaced).
@@ -56,7 +56,8 @@ class Lease:
         self._clock = clock
         self._holder = f"{socket.gethostname()}, process {os.getpid()}"
         self._secret = secrets.token_hex(8)
-        until = clock() + patience
+        self._since = clock()
+        until = self._since + patience
         while (other := self._take()) is not None:
             if clock() >= until:
                 raise Unavailable(
@@ -64,6 +65,11 @@ class Lease:
                     f"another publisher is at work ({other}): wait for it; if it is dead, remove that object",
                 )
             sleep(_PAUSE)
+
+    def keep(self) -> None:
+        """Begin a new term where a third of this one is over; raises as :meth:`renew`."""
+        if self._clock() - self._since > self._term / 3:
+            self.renew()
 
     def renew(self) -> None:
         """Begin a new term; raises :class:`Unavailable` where another one has taken over."""
@@ -103,4 +109,5 @@ class Lease:
             return _Claim("", "", 0.0)
 
     def _claim(self) -> bytes:
-        return msgspec.json.encode(_Claim(self._holder, self._secret, self._clock() + self._term))
+        self._since = self._clock()
+        return msgspec.json.encode(_Claim(self._holder, self._secret, self._since + self._term))

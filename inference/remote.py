@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from groundswell.errors import ModelError, Unavailable
 from groundswell.records import ModelRef
@@ -87,7 +86,9 @@ class RemoteRepository(Repository):
         try:
             aliases = moves.decode(f"{self.where}/{path}", self._objects.read(path))
         except FileNotFoundError:
-            aliases = {}
+            # A model never loses its aliases by publishing: it is the place that is gone, as when a mount is lost.
+            gone = ModelError(f"there is no {self.where}/{path} any more")
+            return Look(self._last_known(name, gone), str(gone)) if self._remembered(name) else Look({})
         except (Unavailable, ModelError) as error:
             return Look(self._last_known(name, error), str(error))
         self._remember(name, aliases)
@@ -152,7 +153,7 @@ class RemoteRepository(Repository):
             back = scratch / "back"
             for file in sorted(made.iterdir()):
                 if file.name != MANIFEST:
-                    lease.renew()
+                    lease.keep()
                     self._objects.upload(f"{version}/{file.name}", file)
                     self._objects.fetch(f"{version}/{file.name}", back)
                     if sha256(back) != sha256(file):
@@ -204,13 +205,16 @@ class RemoteRepository(Repository):
         return decode_manifest(f"{self.where}/{path}", content, ref.name, ref.version), content
 
     def _last_known(self, name: str, error: Exception) -> dict[str, str]:
-        known = self._known.get(name) or super().look(name).aliases
+        known = self._remembered(name)
         if not known:
             raise ModelError(f"no aliases of {name} are known, not even from before: {error}") from error
         if not self._silent:
             self._silent = True
             _LOG.warning("the last known aliases of %s go on: %s", name, error)
         return known
+
+    def _remembered(self, name: str) -> dict[str, str]:
+        return self._known.get(name) or super().look(name).aliases
 
     def _remember(self, name: str, aliases: dict[str, str]) -> None:
         if self._silent:
@@ -243,7 +247,7 @@ def open_repository(root: Path | str, cache: Path | None = None) -> Repository:
     """
     place = str(root)
     if place.startswith("file://"):
-        return Repository(Path(unquote(urlsplit(place).path)))
+        return Repository(Path(place.removeprefix("file://")))
     if "://" in place:
         return RemoteRepository(place, cache)
     return Repository(Path(place) if place else default_repository())

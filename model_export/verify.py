@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from groundswell.errors import ModelError
 from inference.manifest import MANIFEST
