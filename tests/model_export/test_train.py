@@ -36,7 +36,8 @@ class Interrupted(Exception):
 
 
 def weights(run: Path) -> dict[str, Tensor]:
-    return load_file(run / "weights.safetensors")
+    found: dict[str, Tensor] = load_file(run / "weights.safetensors")
+    return found
 
 
 def inputs(recipe: Recipe, run: Path, texts: list[str]) -> tuple[Tensor, ...]:
