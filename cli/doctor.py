@@ -18,7 +18,7 @@ from connectors.kafka_topic import KafkaTopic
 from connectors.kafka_trends import compaction_advice
 from connectors.logs import mask
 from connectors.redis_client import ping
-from dataflows import assembly
+from dataflows import assembly, models
 from groundswell.errors import GroundswellError, ModelError, Unavailable
 from groundswell.settings import Settings
 from groundswell.waits import Waits
@@ -226,11 +226,11 @@ def _embedded_redis(settings: Settings) -> str:
 
 def _models(settings: Settings) -> str:
     began = time.perf_counter()
-    engine = assembly.open_engine(settings)
+    engine = models.open_engine(settings)
     if engine is None:
         return "turned off"
     with engine:
-        (answer,) = assembly.post_scorer(engine)(["It works."])
+        (answer,) = models.post_scorer(engine)(["It works."])
     if isinstance(answer, RowError):
         raise ModelError(f"the model cannot read a text: {answer.detail}")
     ref = answer.model

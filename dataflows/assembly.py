@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable
+from dataclasses import fields
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,9 @@ from connectors.sqlite_dead_letters import SqliteDeadLetters
 from connectors.sqlite_schema import path_of
 from connectors.trend_store import TrendStore
 from dataflows.order import Order
-from groundswell.records import Analysis
 from groundswell.reports import Status
 from groundswell.settings import Detection, Settings, Trends
 from groundswell.waits import Waits
-from inference.engine import Engine
-from inference.limits import Lane, Limits
-from inference.live_latency import LiveLatency
-from inference.model import Model
-from inference.repository import Repository, default_repository
-from inference.routing import FixedRouter
-from inference.rows import RowError
-from inference.tasks import OF_DOCUMENTS
-from operators.analyse import Submit
 from operators.decode import Decoder
 from operators.trend_options import DetectionOptions, TrendOptions
 
@@ -109,39 +99,6 @@ def kafka_client(settings: Settings) -> dict[str, str | int | float | bool]:
     kafka = settings.kafka
     secrets = {"sasl.password": kafka.sasl_password, "ssl.key.password": kafka.ssl_key_password}
     return kafka.client | {name: value for name, value in secrets.items() if value}
-
-
-def open_engine(settings: Settings, live_latency: LiveLatency | None = None) -> Engine | None:
-    """The models, verified and warm, or ``None`` when they are turned off.
-
-    ``live_latency`` is for engines that share their device with others. Raises
-    ``ModelError`` for a model that must not serve.
-    """
-    models = settings.models
-    if not models.posts:
-        return None
-    repository = Path(models.repository) if models.repository else default_repository()
-    reader = Model(Repository(repository).open(models.posts), provider=models.provider, threads=models.threads)
-    limits = Limits(linger=models.linger, queue_rows=models.queue_rows)
-    if models.buckets:
-        limits = replace(limits, buckets=models.buckets)
-    if models.batch_tokens:
-        limits = replace(limits, batch_tokens=models.batch_tokens)
-    return Engine(FixedRouter(reader), limits, live_latency=live_latency)
-
-
-def open_live_latency(settings: Settings) -> LiveLatency:
-    """The file through which engines that share a device tell each other of live posts."""
-    return LiveLatency(Path(settings.models.live_latency or Path(settings.job.data_dir) / "live-latency"))
-
-
-def post_scorer(engine: Engine) -> Submit:
-    """What the posts flow asks of the engine: every task of the model that fills a document, before all backfill."""
-
-    def submit(texts: Sequence[str]) -> list[Analysis | RowError]:
-        return engine.submit(texts, [task for task in OF_DOCUMENTS if task in engine.tasks()], Lane.LIVE)
-
-    return submit
 
 
 def open_decoder(settings: Settings, clock: Callable[[], datetime]) -> Decoder:

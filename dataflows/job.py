@@ -24,7 +24,7 @@ from connectors.recovery import open_recovery
 from connectors.source import CompositeSource, PostSource
 from connectors.trend_sink import TrendSink
 from connectors.trend_store import TrendStore
-from dataflows import assembly, posts
+from dataflows import assembly, models, posts
 from dataflows.order import Order
 from dataflows.sources import open_replay, open_sources
 from dataflows.trends import TrendsBranch
@@ -35,6 +35,7 @@ from groundswell.progress import Progress
 from groundswell.readiness import Check
 from groundswell.reports import Status
 from groundswell.waits import Waits
+from inference.engine import Engine
 from operators.analyse import Analyser
 from operators.dead_share import DeadShare
 from operators.in_hand import TracedAnalyser, TracedDecoder
@@ -70,6 +71,7 @@ class Job:
         self._ready_when: dict[str, Check] = {"job": lambda: "starting"}
         self._health = Health(self._waits, settings.job.stall_after, ready_when=self._ready_when)
         self._presence: Presence | None = None
+        self._engine: Engine | None = None
         self._server: HealthServer | None = None
         observability = settings.observability
         if observability.port:
@@ -86,20 +88,20 @@ class Job:
         order = self._order
         if self._server is not None:
             self._server.start()
-        models = (order.settings.models.posts,) if order.settings.models.posts else ()
-        self._presence = assembly.open_presence(order, self._waits, self.status, models)
+        named = (order.settings.models.posts,) if order.settings.models.posts else ()
+        self._presence = assembly.open_presence(order, self._waits, self.status, named)
         store = assembly.open_documents(order.settings, self._waits)
         self._until_it_answers(store.prepare)
         dead_letters = assembly.open_dead_letters(order.settings, self._waits)
         self._until_it_answers(dead_letters.prepare)
-        engine = assembly.open_engine(order.settings, assembly.open_live_latency(order.settings))
+        engine = self._engine = models.open_engine(order.settings, shared=True)
         allowance = Credits(order.settings.sources.credit_records, order.settings.sources.credit_bytes)
         self._ready_when["documents"] = lambda: _trouble(store)
         del self._ready_when["job"]
         replay = self._replay(allowance) if order.replay else None
         sources = [replay] if replay else self._sources(allowance)
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
-        analyser = Analyser(assembly.post_scorer(engine) if engine else None, _now)
+        analyser = Analyser(models.post_scorer(engine) if engine else None, _now)
         slots = step_ids.slots_of(order.process, order.processes)
         source = CompositeSource(sources, self._epoch_closed, idle_timeout=order.settings.trends.idle_timeout)
         self._health.idle_when(lambda: source.idle)
@@ -140,6 +142,8 @@ class Job:
 
     def close(self) -> None:
         """Stop what runs beside the flow."""
+        if self._engine is not None:
+            self._engine.close()
         if self._presence is not None:
             self._presence.close()
         if self._server is not None:
