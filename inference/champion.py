@@ -83,6 +83,7 @@ class Champion:
         self._rules = rules
         self._on_fall = on_fall
         self._lock = threading.Lock()
+        self._closed = False
         self._now = _Now(_Reign(first, rules.drift_rows, {}))
         _show(first)
 
@@ -144,6 +145,8 @@ class Champion:
         The previous champion that comes back stands no trial: someone wants it back.
         """
         with self._lock:
+            if self._closed:
+                return
             old, before = self._now.reign, self._now.previous
             if before is not None and loaded is before.loaded:
                 self._enthrone(_Reign(loaded, self._rules.drift_rows, before.references), old, None)
@@ -161,12 +164,13 @@ class Champion:
     def set_candidate(self, candidate: Loaded | None) -> None:
         """``candidate`` serves its share from the next submit on; ``None`` where there is none any more."""
         with self._lock:
-            if self.candidate is not candidate:
+            if self.candidate is not candidate and not self._closed:
                 self._beside(candidate)
 
     def close(self) -> None:
-        """Nothing serves any more."""
+        """Nothing is in use any more; closing twice is harmless."""
         with self._lock:
+            self._closed = True
             self._beside(None)
             _hide(self.loaded)
             _hide_drift(self.loaded)
