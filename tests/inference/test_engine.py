@@ -10,100 +10,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundswell.errors import ModelError
 from groundswell.metrics import REGISTRY
-from groundswell.records import Analysis, ModelRef, Scores
+from groundswell.records import Analysis
 from inference.engine import CHUNK, Engine
 from inference.limits import Lane, Limits
 from inference.model import Model
 from inference.repository import Repository
 from inference.routing import FixedRouter, Share
-from inference.rows import CANCELLED, DEVICE, NOT_FINITE, Encoded, Outputs, Row, RowError, Text
-from inference.session import DeviceError
+from inference.rows import CANCELLED, DEVICE, NOT_FINITE, Outputs, Row, RowError, Text
 from tests.inference.engines import open_engine
 from tests.inference.odd_texts import ODD_TEXTS
 from tests.inference.tiny import NAME, NOTHING, POISON, published, tiny_scores
+from tests.inference.words import Words, label
 from tests.waiting import wait_until
 
 TASKS = ["sentiment"]
 SMALL = Limits(batch_rows=8, batch_tokens=64, linger=0.001)
-
-
-class Window(str):
-    """A row of the reader below: a word; it is as long as it has letters."""
-
-    __slots__ = ()
-
-    @property
-    def size(self) -> int:
-        return len(self)
-
-
-class Words:
-    """A reader whose rows are the words of a text, and whose answer names them; batches wait while ``gate`` is shut.
-
-    ``bad`` in a word fails the batch. ``seen`` are the batches, in order.
-    """
-
-    def __init__(self, name: str = "words", tasks: Collection[str] = ("sentiment",)) -> None:
-        self.ref = ModelRef(name, "1")
-        self.tasks = frozenset(tasks)
-        self.provider = "none"
-        self.gate = threading.Event()
-        self.gate.set()
-        self.seen: list[list[str]] = []
-        self.encoded = 0
-        self._known: list[str] = []
-
-    def encode(self, texts: Sequence[Text]) -> list[Encoded]:
-        self.encoded += len(texts)
-        if any(isinstance(text, tuple) for text in texts):
-            raise ModelError("it reads single texts")
-        found = []
-        for text in texts:
-            words = [Window(word) for word in str(text).split()] or [Window("-")]
-            found.append(Encoded(words, [1 / len(words)] * len(words), truncated="cut" in words))
-        return found
-
-    def outputs(self, tasks: Collection[str]) -> tuple[str, ...]:
-        return tuple(sorted(tasks))
-
-    def run(self, rows: Sequence[Row], length: int, outputs: Sequence[str]) -> Outputs:
-        words = [str(row) for row in rows]
-        assert max(map(len, words)) <= length
-        self.seen.append(words)
-        assert self.gate.wait(60)
-        if any("bad" in word for word in words):
-            raise DeviceError("a bad word")
-        return {name: np.array([[_number(word)] for word in words], dtype=np.float32) for name in outputs}
-
-    def analyse(
-        self, encoded: Sequence[Encoded], outputs: Outputs, tasks: Collection[str]
-    ) -> list[Analysis | RowError]:
-        answers: list[Analysis | RowError] = []
-        for task in tasks:
-            assert len(outputs[task]) == sum(len(text.rows) for text in encoded)
-        start = 0
-        for text in encoded:
-            stop = start + len(text.rows)
-            for task in tasks:
-                assert outputs[task][start:stop, 0].tolist() == [_number(str(word)) for word in text.rows]
-            start = stop
-            said = " ".join(str(word) for word in text.rows)
-            answers.append(
-                Analysis(self.ref, {task: Scores(said, 1.0, {}) for task in tasks}, truncated=text.truncated)
-            )
-        return answers
-
-
-def _number(word: str) -> float:
-    """What the device says of a word."""
-    return float(np.float32(sum(map(ord, word)) % 9973 + len(word) / 64))
 
 
 @contextmanager
@@ -115,10 +42,6 @@ def engine_of(*readers: Words, limits: Limits = SMALL) -> Iterator[Engine]:
         for reader in readers:
             reader.gate.set()
         engine.close()
-
-
-def label(answer: Analysis | RowError) -> str:
-    return answer.cause if isinstance(answer, RowError) else next(iter(answer.scores.values())).label
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from math import ceil, inf, log2
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inference.limits import Lane, Limits, bucket
@@ -151,6 +151,7 @@ def rows_of(offers: Sequence[Offer]) -> dict[tuple[int, int], Offer]:
     return {(owner, index): offer for owner, offer in enumerate(offers) for index in range(len(offer.sizes))}
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS)
 def test_every_row_goes_once_unless_it_is_withdrawn(limits: Limits, offers: list[Offer]) -> None:
     world = World(limits).play(offers)
@@ -162,6 +163,7 @@ def test_every_row_goes_once_unless_it_is_withdrawn(limits: Limits, offers: list
     assert (world.scheduler.next(world.now), world.scheduler.due()) == (None, None)
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS)
 def test_a_batch_keeps_within_its_budget_and_is_of_one_kind(limits: Limits, offers: list[Offer]) -> None:
     rows = rows_of(offers)
@@ -176,6 +178,7 @@ def test_a_batch_keeps_within_its_budget_and_is_of_one_kind(limits: Limits, offe
         assert kinds == {(batch.lane, batch.group)}
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS)
 def test_padding_beyond_the_bucket_stays_within_its_limit(limits: Limits, offers: list[Offer]) -> None:
     for call in World(limits).play(offers).calls:
@@ -185,6 +188,7 @@ def test_padding_beyond_the_bucket_stays_within_its_limit(limits: Limits, offers
             assert padding <= max(limits.padding * batch.cost, limits.call_tokens)
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS)
 def test_the_device_never_idles_beyond_the_linger(limits: Limits, offers: list[Offer]) -> None:
     world = World(limits).play(offers)
@@ -200,6 +204,7 @@ def test_the_device_never_idles_beyond_the_linger(limits: Limits, offers: list[O
         idle_since = call.ended
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS)
 def test_the_oldest_row_of_the_lane_is_in_the_batch(limits: Limits, offers: list[Offer]) -> None:
     rows = rows_of(offers)
@@ -208,6 +213,7 @@ def test_the_oldest_row_of_the_lane_is_in_the_batch(limits: Limits, offers: list
         assert min(ticket.since for ticket in lane) == min(ticket.since for ticket in call.batch.tickets)
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS)
 def test_rows_of_a_submitter_and_bucket_go_in_the_order_of_their_arrival(limits: Limits, offers: list[Offer]) -> None:
     seen: dict[tuple[Hashable, int], list[int]] = {}
@@ -217,11 +223,13 @@ def test_rows_of_a_submitter_and_bucket_go_in_the_order_of_their_arrival(limits:
     assert all(indexes == sorted(indexes) for indexes in seen.values())
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS)
 def test_it_decides_the_same_again(limits: Limits, offers: list[Offer]) -> None:
     assert World(limits).play(offers).calls == World(limits).play(offers).calls
 
 
+@settings(deadline=None)
 @given(LIMITS, OFFERS, st.frozensets(st.integers(1, 40), max_size=40))
 def test_each_poison_row_is_found_and_no_other(limits: Limits, offers: list[Offer], poison: frozenset[int]) -> None:
     world = World(limits, poison=poison).play(offers)
