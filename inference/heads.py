@@ -91,11 +91,15 @@ class Embedding:
 
     def read(self, pooled: NDArray[Any]) -> list[bytes | RowError]:
         """The quantised embedding of each text from its pooled vector ``[texts, dimensions]``."""
-        largest = np.abs(pooled).max(axis=1, keepdims=True)
+        # Every pass over this much memory counts: there are few, and in place.
+        largest = np.maximum(pooled.max(axis=1), -pooled.min(axis=1))[:, None]
         # Windows can cancel each other out: then there is no direction either.
         usable = np.isfinite(largest) & (largest > 0)
-        scaled = np.where(usable, pooled, 0) / np.where(usable, largest, 1)
-        packed = np.rint(LARGEST * scaled).astype(np.int8).tobytes()
+        scaled = pooled / np.where(usable, largest, 1)
+        if not usable.all():
+            scaled[~usable[:, 0]] = 0
+        scaled *= LARGEST
+        packed = np.rint(scaled, out=scaled).astype(np.int8).tobytes()
         width = pooled.shape[1]
         found: list[bytes | RowError] = [packed[start : start + width] for start in range(0, len(packed), width)]
         for text in np.flatnonzero(~usable).tolist():
