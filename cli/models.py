@@ -7,7 +7,7 @@ import argparse
 from cli import models_data, models_evaluate, models_export, models_repository, models_train
 
 #: Each part with its one line of help, in the order in which a model meets them.
-_PARTS = models_data.PARTS | models_train.PARTS | models_evaluate.PARTS | models_export.PARTS | models_repository.PARTS
+PARTS = models_data.PARTS | models_train.PARTS | models_evaluate.PARTS | models_export.PARTS | models_repository.PARTS
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "docs/models.md goes through it with examples.",
     )
     parts = parser.add_subparsers(dest="part", metavar="PART", required=True)
-    for name, part in _PARTS.items():
+    for name, part in PARTS.items():
         inner = parts.add_parser(name, help=part.summary, description=part.description)
         part.arguments(inner)
         inner.set_defaults(run=part.run)

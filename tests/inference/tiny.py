@@ -63,9 +63,9 @@ def tiny_scores(text: str, temperature: float = 1.0, bias: tuple[float, ...] = (
     return dict(zip(SENTIMENT, (powers / powers.sum()).tolist(), strict=True))
 
 
-def published(root: Path, **changes: Any) -> Path:
-    """Publish the tiny model below ``root``; the folder of its version."""
-    ref = publish(root, tiny_draft(**changes))
+def published(root: Path, *, alias: str = "champion", **changes: Any) -> Path:
+    """Publish the tiny model below ``root`` under an alias; the folder of its version."""
+    ref = publish(root, tiny_draft(**changes), alias)
     return root / ref.name / ref.version
 
 
