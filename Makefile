@@ -59,6 +59,23 @@ bench: .venv/.installed-all ## run every benchmark and write docs/benchmarks.md
 	@$(BIN)/python -m tests.stack check
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# onnxruntime-gpu excludes onnxruntime, so it has an environment of its own. EXTRAS=gpu leaves TensorRT out.
+GPU := .venv-gpu/bin
+EXTRAS ?= gpu,tensorrt
+
+.venv-gpu/.installed: $(INPUTS) | .venv/.installed-all
+	@$(BIN)/python -c 'import sys; from benchmarks.gpu import refusal; sys.exit(refusal())'
+	@VENV=.venv-gpu scripts/install $(EXTRAS),export,dev
+	@touch $@
+
+.PHONY: bench-gpu
+bench-gpu: .venv-gpu/.installed ## BERT-base on a GPU: CUDA and TensorRT, bare and through the operator
+	$(GPU)/python -m benchmarks.gpu $(ARGS)
+
+.PHONY: test-gpu
+test-gpu: .venv-gpu/.installed ## the tests that need a GPU
+	$(GPU)/python -m pytest tests/gpu $(ARGS)
+
 .PHONY: stack
 stack: .venv/.installed-all ## start Kafka, Redis and Elasticsearch and leave them up
 	@$(BIN)/python -m tests.stack up
@@ -88,5 +105,5 @@ constraints: .venv/.installed-all ## renew constraints.txt
 .PHONY: clean
 clean: ## remove what was built, the downloads excepted
 	@if [ -f build/stack/state.json ]; then $(BIN)/python -m tests.stack down; fi
-	rm -rf .venv build dist groundswell-data *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-gpu build dist groundswell-data *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -90,14 +90,23 @@ def peak(gpu: Gpu) -> float | None:
     return cycle * gpu.multiprocessors * gpu.clock if cycle else None
 
 
+def refusal() -> str | None:
+    """Why nothing can be measured on this machine, in a sentence; None where there is a GPU."""
+    try:
+        find_gpu()
+    except ModelError as error:
+        return f"No GPU benchmark: {error}."
+    return None
+
+
 def bench(argv: Sequence[str] | None = None) -> int:
     """Print the rows; exit code 1 and a sentence where there is no GPU or a provider is not to be had."""
     asked = options(__doc__, argv)
-    try:
-        gpu = find_gpu()
-    except ModelError as error:
-        print(f"No GPU benchmark: {error}.", file=sys.stderr)
+    reason = refusal()
+    if reason:
+        print(reason, file=sys.stderr)
         return 1
+    gpu = find_gpu()
     rows: list[Row] = []
     failed = False
     with tempfile.TemporaryDirectory() as folder:

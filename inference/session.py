@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -63,7 +63,8 @@ class Session:
         self._tensors = tuple(outputs)
         self.outputs: Final = tuple(tensor.name for tensor in outputs)
         self._preparing = threading.Lock()
-        whole = self._load(graph, self._tensors)
+        with self._alone():
+            whole = self._load(graph, self._tensors)
         self.provider: Final = whole.provider
         #: The outputs of each part of the graph that is loaded, fewest first; the last is the whole.
         self._parts: tuple[tuple[frozenset[str], _Runner], ...] = ((frozenset(self.outputs), whole),)
@@ -96,13 +97,16 @@ class Session:
         shape does not run.
         """
         wanted = tuple(self.outputs if outputs is None else outputs)
-        with LOADING if self._device.on_gpu else nullcontext():
+        with self._alone():
             self._prepare(wanted)
             for shape in shapes:
                 try:
                     self._warm(shape, wanted)
                 except DeviceError as error:
                     raise ModelError(f"a batch of {shape[0]} rows of {shape[1]} tokens fails: {error}") from error
+
+    def _alone(self) -> AbstractContextManager[object]:
+        return LOADING if self._device.on_gpu else nullcontext()
 
     def _warm(self, shape: Shape, outputs: Sequence[str]) -> None:
         even, odd = blank(self._inputs, shape, 0), blank(self._inputs, shape, 1)

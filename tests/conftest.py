@@ -19,7 +19,7 @@ All three have ``.start()`` (same port, same data; returns when it answers), ``.
 stopped: it runs again before the next test. For a fixture of a wider scope, take ``stack``
 (session scope: ``stack.kafka``, ``stack.elasticsearch``, ``stack.redis``) and clean up.
 
-With ``GROUNDSWELL_STRICT=1`` (in CI) a test that would be skipped fails.
+With ``GROUNDSWELL_STRICT=1`` (in CI) a test that would be skipped fails, unless it needs a GPU.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def redis(stack: Stack) -> Iterator[RedisDatabase]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if os.environ.get("GROUNDSWELL_STRICT") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+    excused = hasattr(report, "wasxfail") or item.get_closest_marker("gpu") is not None
+    if os.environ.get("GROUNDSWELL_STRICT") == "1" and report.skipped and not excused:
         report.outcome = "failed"
         report.longrepr = f"skipped, which strict mode forbids: {report.longrepr}"
     return report
