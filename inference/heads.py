@@ -63,11 +63,8 @@ class Classes:
     def read(self, pooled: NDArray[Any]) -> list[Scores | RowError]:
         """The scores of each text from its pooled logits ``[texts, labels]``."""
         finite = np.isfinite(pooled).all(axis=1)
-        found = np.round(self.probabilities(np.where(finite[:, None], pooled, 0)), PLACES)
-        labels = self.labels
         scores: list[Scores | RowError] = [
-            Scores(labels[top], row[top], dict(zip(labels, row, strict=True)))
-            for top, row in zip(found.argmax(axis=1).tolist(), found.tolist(), strict=True)
+            *named(self.labels, self.probabilities(np.where(finite[:, None], pooled, 0)))
         ]
         for text in np.flatnonzero(~finite).tolist():
             scores[text] = RowError(NOT_FINITE, f"{self.output} is not finite")
@@ -105,6 +102,16 @@ class Embedding:
         for text in np.flatnonzero(~usable).tolist():
             found[text] = RowError(NOT_FINITE, f"{self.output} is not finite")
         return found
+
+
+def named(labels: Sequence[str], probabilities: Floats) -> list[Scores]:
+    """Probabilities ``[texts, labels]`` by the names of the labels, rounded, one a text."""
+    return [
+        Scores(labels[top], row[top], dict(zip(labels, row, strict=True)))
+        for top, row in zip(
+            probabilities.argmax(axis=1).tolist(), np.round(probabilities, PLACES).tolist(), strict=True
+        )
+    ]
 
 
 def pool(values: NDArray[Any], encoded: Sequence[Encoded]) -> NDArray[Any]:
