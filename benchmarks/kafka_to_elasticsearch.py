@@ -157,7 +157,7 @@ def our_command(stack: Stack, topic: str, folder: Path, alias: str) -> list[str]
                 "replicas": 0,
             },
             "redis": {"url": ""},
-            "models": {"sentiment": ""},
+            "models": {"posts": ""},
             "observability": {"port": 0},
         },
     )

@@ -58,7 +58,7 @@ def measure(stack: Stack, posts: int) -> list[tuple[int, int]]:
                     "dead_topic": stack.kafka.topic(),
                 },
                 "redis": {"url": ""},
-                "models": {"sentiment": ""},
+                "models": {"posts": ""},
                 "observability": {"port": 0},
             },
         )

@@ -195,7 +195,7 @@ def delay(stack: Stack, slide: int, disorder: float) -> float:
                 },
                 "redis": {"url": url},
                 "trends": {"slide": slide, "disorder": disorder},
-                "models": {"sentiment": ""},
+                "models": {"posts": ""},
                 "observability": {"port": 0},
             },
         )

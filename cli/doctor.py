@@ -226,15 +226,18 @@ def _embedded_redis(settings: Settings) -> str:
 
 def _models(settings: Settings) -> str:
     began = time.perf_counter()
-    engine = models.open_engine(settings)
-    if engine is None:
+    model = models.open_model(settings)
+    if model is None:
         return "turned off"
-    with engine:
-        (answer,) = models.post_scorer(engine)(["It works."])
+    with model:
+        (answer,) = model.read(["It works."])
     if isinstance(answer, RowError):
         raise ModelError(f"the model cannot read a text: {answer.detail}")
-    ref = answer.model
-    return f"{ref.name}@{ref.version} is whole and serves ({time.perf_counter() - began:.1f} s)"
+    space = f", space {answer.embedding_space}" if answer.embedding_space else ""
+    return (
+        f"{answer.model.name}@{answer.model.version} is whole and answers {', '.join(model.tasks)}{space} "
+        f"on {settings.models.provider} ({time.perf_counter() - began:.1f} s)"
+    )
 
 
 def _plural(count: int, noun: str) -> str:

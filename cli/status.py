@@ -87,6 +87,7 @@ _COLUMNS = (
     ("docs", True),
     ("dead", True),
     ("lag", True),
+    ("model", False),
     ("waits for", False),
 )
 
@@ -104,5 +105,6 @@ def _row(report: ProcessReport, now: datetime) -> list[str]:
         f"{report.totals.documents:,}",
         f"{sum(report.totals.dead.values()):,}",
         f"{report.lag:,}",
+        escape(printable(", ".join(report.models))),
         escape(printable(waits)),
     ]

@@ -39,7 +39,10 @@ ENDED = "ended"
 
 
 class ProcessReport(msgspec.Struct, kw_only=True):
-    """What one process says of itself. ``rate`` is posts read a second since the report before."""
+    """What one process says of itself.
+
+    ``rate`` is posts read a second since the report before; ``models`` are those in use, as ``name@version``.
+    """
 
     job: str
     process: int
@@ -61,7 +64,6 @@ class Presence:
     """Reports from :meth:`start` to :meth:`close`, on a thread of its own, every ``interval`` seconds.
 
     ``status`` is asked for each report; a report lives for ``lifetime`` seconds.
-    ``models`` are the models in use as ``name@version``.
     """
 
     def __init__(
@@ -73,7 +75,6 @@ class Presence:
         job: str,
         process: int,
         prefix: str = "",
-        models: tuple[str, ...] = (),
         restarts: int = 0,
         interval: float = 2.0,
         lifetime: float = 15.0,
@@ -96,7 +97,6 @@ class Presence:
             started=now,
             seen=now,
             state=RUNNING,
-            models=models,
             restarts=restarts,
         )
         self._measured = time.monotonic()
@@ -158,6 +158,7 @@ class Presence:
             totals=status.totals,
             lag=status.lag,
             waits=waits,
+            models=status.models,
         )
         return self._report
 

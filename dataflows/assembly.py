@@ -183,7 +183,7 @@ def trends_in_kafka(settings: Settings) -> bool:
     return settings.trends.enabled and "kafka" in settings.sources.use and bool(settings.kafka.trends_topic)
 
 
-def open_presence(order: Order, waits: Waits, status: Callable[[], Status], models: tuple[str, ...]) -> Presence | None:
+def open_presence(order: Order, waits: Waits, status: Callable[[], Status]) -> Presence | None:
     """The started report of this process to Redis, or ``None`` where Redis is turned off."""
     if not order.redis_url:
         return None
@@ -195,7 +195,6 @@ def open_presence(order: Order, waits: Waits, status: Callable[[], Status], mode
         job=settings.job.name,
         process=order.process,
         prefix=settings.redis.prefix,
-        models=models,
         restarts=order.restarts,
     )
     presence.start()

@@ -35,7 +35,6 @@ from groundswell.progress import Progress
 from groundswell.readiness import Check
 from groundswell.reports import Status
 from groundswell.waits import Waits
-from inference.engine import Engine
 from operators.analyse import Analyser
 from operators.dead_share import DeadShare
 from operators.in_hand import TracedAnalyser, TracedDecoder
@@ -71,7 +70,7 @@ class Job:
         self._ready_when: dict[str, Check] = {"job": lambda: "starting"}
         self._health = Health(self._waits, settings.job.stall_after, ready_when=self._ready_when)
         self._presence: Presence | None = None
-        self._engine: Engine | None = None
+        self._model: models.ServedModel | None = None
         self._server: HealthServer | None = None
         observability = settings.observability
         if observability.port:
@@ -88,20 +87,19 @@ class Job:
         order = self._order
         if self._server is not None:
             self._server.start()
-        named = (order.settings.models.posts,) if order.settings.models.posts else ()
-        self._presence = assembly.open_presence(order, self._waits, self.status, named)
+        self._presence = assembly.open_presence(order, self._waits, self.status)
         store = assembly.open_documents(order.settings, self._waits)
         self._until_it_answers(store.prepare)
         dead_letters = assembly.open_dead_letters(order.settings, self._waits)
         self._until_it_answers(dead_letters.prepare)
-        engine = self._engine = models.open_engine(order.settings, shared=True)
+        model = self._model = self._open_model()
         allowance = Credits(order.settings.sources.credit_records, order.settings.sources.credit_bytes)
         self._ready_when["documents"] = lambda: _trouble(store)
         del self._ready_when["job"]
         replay = self._replay(allowance) if order.replay else None
         sources = [replay] if replay else self._sources(allowance)
         marks = Breadcrumbs(Path(order.breadcrumbs_dir), order.process)
-        analyser = Analyser(models.post_scorer(engine) if engine else None, _now)
+        analyser = Analyser(model.read if model else None, _now)
         slots = step_ids.slots_of(order.process, order.processes)
         source = CompositeSource(sources, self._epoch_closed, idle_timeout=order.settings.trends.idle_timeout)
         self._health.idle_when(lambda: source.idle)
@@ -138,12 +136,13 @@ class Job:
             waits=self._waits.current(),
             done=done,
             left=left,
+            models=self._model.serving() if self._model else (),
         )
 
     def close(self) -> None:
         """Stop what runs beside the flow."""
-        if self._engine is not None:
-            self._engine.close()
+        if self._model is not None:
+            self._model.close()
         if self._presence is not None:
             self._presence.close()
         if self._server is not None:
@@ -176,6 +175,14 @@ class Job:
                 "no longer (another source, topic, fewer partitions or files.lanes): go back to them, or name another "
                 "job.recovery_dir and read from the start; what is stored already is not stored twice"
             ) from None
+
+    def _open_model(self) -> models.ServedModel | None:
+        """The model, loaded, warm and proved; for a large one on a GPU that takes minutes, which is no stall."""
+        self._waits.begin("models", f"{self._order.settings.models.posts} is being loaded")
+        try:
+            return models.open_model(self._order.settings, shared=True, judged=True)
+        finally:
+            self._waits.end("models")
 
     def _replay(self, allowance: Credits) -> DeadLetterSource:
         return open_replay(self._order.settings, allowance, self._stop, self._waits, self._order.replay)

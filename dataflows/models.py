@@ -1,24 +1,28 @@
-"""From settings to the engine: limits, device, models, and what the posts flow asks of them."""
+"""From settings to the model that reads posts: repository, device, limits, and what is asked of the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final
 
+from groundswell.errors import ModelError
 from groundswell.records import Analysis
 from groundswell.settings import Settings
+from inference.champion import Rules
+from inference.champion_router import ChampionRouter
 from inference.device import GPU_BUCKETS, GPU_TOKENS, Device, shapes
 from inference.engine import Engine
 from inference.limits import BUCKETS, Lane, Limits
 from inference.live_latency import LiveLatency
 from inference.loaded import Load
 from inference.model import Model
-from inference.repository import Repository, default_repository
-from inference.routing import FixedRouter
+from inference.remote import open_repository
+from inference.repository import Repository
 from inference.rows import Reader, RowError
-from inference.tasks import OF_DOCUMENTS
+from inference.submission import Flag
+from inference.tasks import EMBEDDING, OF_DOCUMENTS
 from inference.version import ModelVersion
-from operators.analyse import Submit
 
 #: What a call of a GPU costs before its first token, in tokens.
 _GPU_CALL = 2048
@@ -61,26 +65,91 @@ def model_loader(settings: Settings) -> Load:
     return load
 
 
-def open_engine(settings: Settings, *, shared: bool = False) -> Engine | None:
-    """The models, verified and warm, or ``None`` when they are turned off.
+class ServedModel:
+    """The model of the settings behind an engine that is ready; :meth:`close` frees the device.
 
-    A ``shared`` engine tells others on its device of its live posts, and hears of theirs.
-    Raises ``ModelError`` for a model that must not serve.
+    ``tasks`` are those that the engine answers, in the order of a document's fields.
+    """
+
+    def __init__(self, engine: Engine, router: ChampionRouter, tasks: tuple[str, ...]) -> None:
+        self.tasks: Final = tasks
+        self._engine = engine
+        self._router = router
+
+    def read(self, texts: Sequence[str]) -> list[Analysis | RowError]:
+        """What the posts flow asks: every task that fills a document, before all backfill."""
+        return self._engine.submit(texts, self.tasks, Lane.LIVE)
+
+    def embed(
+        self, texts: Sequence[str], lane: Lane = Lane.LIVE, cancelled: Flag | None = None
+    ) -> list[Analysis | RowError]:
+        """The embeddings alone; raises ``ModelError`` where the model has none."""
+        return self._engine.submit(texts, [EMBEDDING], lane, cancelled)
+
+    def serving(self) -> tuple[str, ...]:
+        """``name@version`` of what answers now, also after a swap."""
+        return tuple(sorted({f"{ref.name}@{ref.version}" for ref in self._router.serving().values()}))
+
+    def close(self) -> None:
+        """Answer no more; closing twice is harmless."""
+        self._engine.close()
+
+    def __enter__(self) -> ServedModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def answered_tasks(settings: Settings) -> tuple[str, ...]:
+    """The tasks that fill a document and that the model of the settings answers; none with models turned off.
+
+    Raises ``ModelError`` where there is no such model. Loads nothing.
+    """
+    if not settings.models.posts:
+        return ()
+    repository = model_repository(settings)
+    manifest = repository.manifest(repository.resolve(settings.models.posts))
+    return tuple(task for task in OF_DOCUMENTS if any(head.task == task for head in manifest.heads))
+
+
+def model_repository(settings: Settings) -> Repository:
+    """The repository of models."""
+    cache = settings.models.cache or Path(settings.job.data_dir) / "models"
+    return open_repository(settings.models.repository, Path(cache))
+
+
+def open_model(
+    settings: Settings, tasks: Collection[str] = OF_DOCUMENTS, *, shared: bool = False, judged: bool = False
+) -> ServedModel | None:
+    """The model that reads posts, verified and warm, or ``None`` when models are turned off.
+
+    It answers those of ``tasks`` for which it has a head. A ``shared`` one tells others on
+    its device of its live posts and hears of theirs, and follows its alias while it is
+    open; a ``judged`` one gives a candidate its share, and measures drift. Raises
+    ``ModelError`` for a model that must not serve, or that answers none of ``tasks``.
     """
     models = settings.models
     if not models.posts:
         return None
-    repository = Repository(Path(models.repository) if models.repository else default_repository())
-    reader = model_loader(settings)(repository.open(models.posts))
+    answered = tuple(task for task in answered_tasks(settings) if task in tasks)
+    if not answered:
+        raise ModelError(
+            f"{models.posts} answers none of {', '.join(tasks)}: set models.posts to a model that does "
+            "(groundswell models list)"
+        )
+    rules = Rules(models.canary, models.drift_rows, models.drift_limit, models.roll_back) if judged else Rules()
+    router = ChampionRouter(
+        model_repository(settings),
+        dict.fromkeys(answered, models.posts),
+        model_loader(settings),
+        refresh=models.refresh if shared else 0.0,
+        rules=rules,
+    )
     told = Path(models.live_latency or Path(settings.job.data_dir) / "live-latency")
-    return Engine(FixedRouter(reader), engine_limits(settings), live_latency=LiveLatency(told) if shared else None)
-
-
-def post_scorer(engine: Engine) -> Submit:
-    """What the posts flow asks of the engine: every task that fills a document, before all backfill."""
-
-    def submit(texts: Sequence[str]) -> list[Analysis | RowError]:
-        known = engine.tasks()
-        return engine.submit(texts, [task for task in OF_DOCUMENTS if task in known], Lane.LIVE)
-
-    return submit
+    try:
+        engine = Engine(router, engine_limits(settings), live_latency=LiveLatency(told) if shared else None)
+    except BaseException:
+        router.close()
+        raise
+    return ServedModel(engine, router, answered)

@@ -30,7 +30,7 @@ EVENTS: Final = ("began", "changed", "ended")
 #: What the values of each label are.
 LABELS: Final = {
     "source": "`kafka`, `files` or `generator`",
-    "dependency": "`kafka`, `elasticsearch`, `redis` or `sqlite`",
+    "dependency": "`kafka`, `elasticsearch`, `redis`, `sqlite`, or `models` while they are being loaded",
     "step": "id of the step in the flow: `decode`, `analyse`, `documents`, `dead-letters`, `trends`, or `crash` for a "
     "quarantine",
     "event": "`began`, `changed` or `ended`",

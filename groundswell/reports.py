@@ -41,7 +41,8 @@ class Status(msgspec.Struct, tag="status"):
     """Sent about twice a second while the process runs.
 
     ``done`` and ``left`` are the work read and still to read up to the end of the
-    sources, in the sources' own units (records or bytes), for a progress bar.
+    sources, in the sources' own units (records or bytes), for a progress bar. ``models``
+    are those that read posts now, as ``name@version``.
     """
 
     totals: Totals
@@ -50,6 +51,7 @@ class Status(msgspec.Struct, tag="status"):
     waits: dict[str, str]
     done: int = 0
     left: int = 0
+    models: tuple[str, ...] = ()
 
 
 class Ended(msgspec.Struct, tag="ended"):

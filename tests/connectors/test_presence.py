@@ -68,19 +68,19 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
 
 
 class Job:
-    """A process whose totals a test moves."""
+    """A process whose totals and models a test moves."""
 
     def __init__(self, server: Server, process: int = 0, prefix: str = "", lifetime: float = 10.0) -> None:
         self.waits = Waits()
         self.totals = Totals()
+        self.models: tuple[str, ...] = ("sentiment-baseline@1",)
         self.presence = Presence(
             connect(server.url, timeout=0.5, retries=0),
             self.waits,
-            lambda: Status(self.totals, epochs=1, lag=7, waits={}),
+            lambda: Status(self.totals, epochs=1, lag=7, waits={}, models=self.models),
             job="posts",
             process=process,
             prefix=prefix,
-            models=("sentiment-baseline@1",),
             interval=0.05,
             lifetime=lifetime,
         )
@@ -106,6 +106,14 @@ def test_each_process_is_seen_with_its_totals(server: Server) -> None:
     assert second.started <= second.seen <= datetime.now(UTC)
     for job in jobs:
         job.presence.close()
+
+
+def test_the_model_is_the_one_in_use_now(server: Server) -> None:
+    job = Job(server)
+    wait_until(lambda: seen(server), 10, "the first report")
+    job.models = ("sentiment-baseline@2",)
+    wait_until(lambda: seen(server)[0].models == ("sentiment-baseline@2",), 10, "the swapped version")
+    job.presence.close()
 
 
 def test_the_rate_is_that_of_the_last_interval(server: Server) -> None:

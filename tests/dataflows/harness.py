@@ -224,7 +224,7 @@ class Cluster:
                 "replicas": 0,
             },
             "redis": {"url": ""},
-            "models": {"sentiment": ""},
+            "models": {"posts": ""},
             "observability": {"port": self.port},
         }
         return write_settings(self._folder / name, basis, *layers)

@@ -99,7 +99,7 @@ def test_kills_of_an_embedded_run(tmp_path: Path) -> None:
             "files": {"paths": [str(folder)]},
             "documents": {"url": f"sqlite:///{database}"},
             "redis": {"url": ""},
-            "models": {"sentiment": ""},
+            "models": {"posts": ""},
             "observability": {"port": 0},
         },
     )

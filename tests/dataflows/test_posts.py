@@ -111,7 +111,7 @@ def test_the_same_posts_again_are_duplicates(tmp_path: Path) -> None:
     """``run --posts`` keeps no state, and needs none: its documents are idempotent."""
     file, database = tmp_path / "posts.jsonl", tmp_path / "posts.db"
     dead = write_file(file, range(500), bad_every=100)
-    settings = write_settings(tmp_path / "settings.toml", {"models": {"sentiment": ""}})
+    settings = write_settings(tmp_path / "settings.toml", {"models": {"posts": ""}})
     arguments = ("--posts", str(file), "--documents", f"sqlite:///{database}")
     first, second = run_to_end(settings, *arguments), run_to_end(settings, *arguments)
     assert (first["read"], first["documents"], first["duplicates"]) == (500 + len(dead), 500, 0)
@@ -139,7 +139,7 @@ def _documents(folder: Path, posts_folder: Path, processes: int, workers: int) -
             "files": {"paths": [str(posts_folder)]},
             "documents": {"url": f"sqlite:///{folder / 'documents.db'}"},
             "redis": {"url": ""},
-            "models": {"sentiment": ""},
+            "models": {"posts": ""},
             "observability": {"port": 0},
         },
     )

@@ -46,7 +46,7 @@ def _settings(folder: Path, kafka: KafkaServer, redis: RedisDatabase, name: str,
         },
         "sources": {"use": ["kafka"]},
         "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "topic": topic, "dead_topic": f"{topic}.dead"},
-        "models": {"sentiment": ""},
+        "models": {"posts": ""},
         "observability": {"port": 0},
     }
     return write_settings(
