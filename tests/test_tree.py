@@ -149,7 +149,8 @@ def test_every_dependency_is_pinned() -> None:
     project = tomllib.loads(TEXTS["pyproject.toml"])["project"]
     extras = project["optional-dependencies"]
     # The runtime for a GPU is chosen with the GPU's libraries, and cannot be installed beside the other one.
-    wanted = [*project["dependencies"], *(each for name, extra in extras.items() if name != "gpu" for each in extra)]
+    gpu = {"gpu", "tensorrt"}
+    wanted = [*project["dependencies"], *(each for name, extra in extras.items() if name not in gpu for each in extra)]
     names = {_canonical(re.split(r"[\s<>=!~\[;]", requirement)[0]) for requirement in wanted} - {project["name"]}
     pinned = {_canonical(line.split("==")[0]) for line in TEXTS["constraints.txt"].splitlines() if "==" in line}
     assert names - pinned == set()
