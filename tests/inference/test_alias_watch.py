@@ -16,9 +16,11 @@ from inference import alias_watch
 from inference.aliases import ALIASES
 from inference.champion_router import ChampionRouter
 from inference.manifest import LABELS, MANIFEST, MODEL, VOCABULARY
+from inference.remote import RemoteRepository
 from inference.repository import Repository
 from inference.rows import RowError
 from inference.version import ModelVersion
+from model_export.publish import publish
 from tests.inference.following import (
     OTHER,
     SERVE,
@@ -35,7 +37,8 @@ from tests.inference.following import (
     set_aliases,
 )
 from tests.inference.judged import TASK, load
-from tests.inference.tiny import NAME, published, remanifest, rewrite
+from tests.inference.places import FAULTY, FaultyStore
+from tests.inference.tiny import NAME, published, remanifest, rewrite, tiny_draft
 from tests.inference.tiny_bert import NAME as BERT
 from tests.inference.tiny_bert import published_bert
 
@@ -225,6 +228,26 @@ def test_a_repository_that_goes_away_and_comes_back(tmp_path: Path, reason: Exce
         repository.reason = None
         router.look()
         assert serves(router) == second
+
+
+def test_a_remote_place_that_falls_silent_before_the_version_could_be_fetched(tmp_path: Path) -> None:
+    FaultyStore.reset()
+    url = f"{FAULTY}://models"
+    first = publish(url, tiny_draft()).version
+    clock = Clock()
+    with following(RemoteRepository(url, tmp_path), clock=clock) as router:
+        second = publish(url, tiny_draft(bias=OTHER)).version
+        FaultyStore.short = {f"/models/{NAME}/{second}/{MODEL}": 100}
+        router.look()
+        FaultyStore.silent = True
+        for _ in range(3):
+            router.look()
+            clock.now += 300
+            assert serves(router) == first
+        FaultyStore.short, FaultyStore.silent = {}, False
+        router.look()
+        assert serves(router) == second
+    FaultyStore.reset()
 
 
 def test_a_folder_that_goes_away_and_comes_back(tmp_path: Path) -> None:

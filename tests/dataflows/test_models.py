@@ -1,0 +1,64 @@
+"""From settings to the model that reads posts: what is asked of it, and that it follows the champion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dataflows.models import ServedModel, open_model
+from groundswell.errors import ModelError
+from groundswell.records import Analysis
+from groundswell.settings import Job, Models, Settings
+from tests.inference.tiny import NAME, published
+from tests.inference.tiny_bert import NAME as BERT
+from tests.inference.tiny_bert import published_bert
+from tests.waiting import wait_until
+
+
+def settings(root: Path, **models: Any) -> Settings:
+    return Settings(
+        job=Job(data_dir=str(root / "data")),
+        models=Models(repository=str(root), threads=1, buckets=(32,), **{"posts": NAME, **models}),
+    )
+
+
+def opened(root: Path, *, shared: bool = False, **models: Any) -> ServedModel:
+    model = open_model(settings(root, **models), shared=shared)
+    assert model is not None
+    return model
+
+
+def read(model: ServedModel) -> Analysis:
+    (answer,) = model.read(["good day"])
+    assert isinstance(answer, Analysis)
+    return answer
+
+
+def test_the_job_follows_the_champion_and_a_check_does_not(tmp_path: Path) -> None:
+    first = published(tmp_path).name
+    with opened(tmp_path, shared=True, refresh=0.01) as job, opened(tmp_path, refresh=0.01) as check:
+        assert read(job).model.version == first
+        second = published(tmp_path, bias=(1.0, 0.0, 0.0)).name
+        wait_until(lambda: read(job).model.version == second, 30, "the new champion to serve")
+        assert read(check).model.version == first
+
+
+def test_posts_are_asked_for_all_that_documents_hold(tmp_path: Path) -> None:
+    published_bert(tmp_path, embedding_space="one")
+    with opened(tmp_path, posts=BERT) as model:
+        answer = read(model)
+    assert answer.scores.keys() == {"sentiment", "emotion"}
+    assert answer.embedding is not None
+    assert answer.embedding_space == "one"
+
+
+def test_a_model_that_reads_no_posts_is_refused(tmp_path: Path) -> None:
+    published_bert(tmp_path, pairs=True)
+    with pytest.raises(ModelError, match="answers none of sentiment, emotion, embedding"):
+        open_model(settings(tmp_path, posts=BERT))
+
+
+def test_models_may_be_turned_off() -> None:
+    assert open_model(Settings(models=Models(posts=""))) is None
