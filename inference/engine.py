@@ -55,7 +55,7 @@ class Engine:
         limits = limits or Limits()
         self._router = router
         self._clock = clock
-        self._scheduler = Scheduler(limits)
+        self._scheduler = Scheduler(limits, lambda group: group.reader.batch_tokens)
         self._signal = LiveSignal(live_latency, limits.backfill_share)
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)

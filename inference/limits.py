@@ -41,8 +41,8 @@ class Limits:
     """What the queue and its batches may hold.
 
     ``buckets`` are the lengths of batches, rising. ``batch_tokens`` are the tokens of a
-    batch, padding included, and ``batch_rows`` its rows; a row that alone has more tokens
-    is a batch of its own. ``linger`` is how long, in seconds, a row waits for others while
+    batch, padding included (0: what suits its reader), and ``batch_rows`` its rows; a row
+    that alone has more tokens is a batch of its own. ``linger`` is how long, in seconds, a row waits for others while
     the device is idle. ``queue_rows`` may wait in each lane. Rows of a shorter bucket fill
     up a batch while its padding is at most ``padding`` of it, or ``call_tokens``: what a
     call of the device costs before its first token, in tokens. ``backfill_share`` is the
@@ -51,22 +51,18 @@ class Limits:
     """
 
     buckets: tuple[int, ...] = BUCKETS
-    batch_tokens: int = 8192
+    batch_tokens: int = 0
     batch_rows: int = 512
     linger: float = 0.002
     queue_rows: int = 16_384
     padding: float = 0.1
-    call_tokens: int = 64
+    call_tokens: int = 16
     backfill_share: float = 0.1
 
     def __post_init__(self) -> None:
         if not self.buckets or self.buckets[0] < 1 or any(a >= b for a, b in pairwise(self.buckets)):
             raise ModelError(f"the lengths of batches must rise from 1 or more, not {self.buckets}: set models.buckets")
-        if min(self.batch_tokens, self.batch_rows, self.queue_rows) < 1:
-            raise ModelError("a batch and the queue hold one row or token at least")
+        if min(self.batch_tokens + 1, self.batch_rows, self.queue_rows) < 1:
+            raise ModelError("a batch and the queue hold one row at least, and no fewer than 0 tokens")
         if not (0 <= self.padding < 1 and 0 < self.backfill_share < 1 and self.linger >= 0 and self.call_tokens >= 0):
             raise ModelError("padding and backfill_share are shares below 1, linger and call_tokens not negative")
-
-    def rows(self, length: int) -> int:
-        """Rows of ``length`` tokens that fit into a batch; at least 1."""
-        return max(1, min(self.batch_rows, self.batch_tokens // length))

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from groundswell.errors import ModelError
 from groundswell.records import Analysis, Scores
-from inference.device import Device, DeviceError, Shape
+from inference.device import GPU_TOKENS, Device, DeviceError, Shape
 from inference.heads import Classes, Embedding, pool
 from inference.manifest import TOKENIZER, VOCABULARY, Golden, Precision
 from inference.ngrams import Encoded as Bag
 from inference.ngrams import NgramEncoder, Vocabulary, pad
+from inference.processors import granted_processors
 from inference.rows import Encoded, Outputs, Row, RowError, Text
 from inference.session import Session
 from inference.tokens import TOKENS, TokenEncoder
@@ -25,6 +26,11 @@ from inference.version import ModelVersion
 #: The value of ``encoder`` in the manifest of a bag-of-n-grams model, and its graph's input.
 NGRAMS: Final = "ngrams"
 IDS: Final = "ids"
+
+#: Tokens of a batch for each thread of a processor: a transformer of MiniLM's size was fastest between 250 and 1,000
+#: (at 8,000, no longer in the caches, a tenth slower). A bag of n-grams costs next to nothing a token.
+CPU_TOKENS: Final = 512
+BAG_TOKENS: Final = 65_536
 
 _WHOLE: Final = (1.0,)
 
@@ -76,6 +82,7 @@ class Model:
         except ModelError as error:
             raise ModelError(f"{self.ref.name}@{self.ref.version} must not serve: {error}") from error
         self.provider: Final = self._session.provider
+        self.batch_tokens: Final = _batch_tokens(manifest.encoder, device)
 
     def encode(self, texts: Sequence[Text]) -> list[Encoded]:
         """Each text as rows; raises :class:`ModelError` for pairs where it reads single texts, or the reverse."""
@@ -200,6 +207,12 @@ def _graph(version: ModelVersion, precision: str, device: Device) -> tuple[Devic
     else:
         chosen, file = version.graph(precision, device.provider)
     return replace(device, precision=chosen), version.read(file)
+
+
+def _batch_tokens(encoder: str, device: Device) -> int:
+    if device.on_gpu:
+        return GPU_TOKENS
+    return BAG_TOKENS if encoder == NGRAMS else CPU_TOKENS * (device.threads or granted_processors())
 
 
 def _heads(version: ModelVersion, tasks: Collection[str] | None) -> list[Classes | Embedding]:

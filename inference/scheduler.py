@@ -17,7 +17,7 @@ it) may share a batch; within a group they wait by length. The laws:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -51,11 +51,17 @@ class Batch(NamedTuple):
 
 
 class Scheduler:
-    """The queue before one device. Times are seconds of any clock that never goes back; not thread-safe."""
+    """The queue before one device. Times are seconds of any clock that never goes back; not thread-safe.
 
-    def __init__(self, limits: Limits) -> None:
+    ``suits`` tells the tokens of a batch that suit a group, where the limits do not set them.
+    """
+
+    def __init__(self, limits: Limits, suits: Callable[[Any], int] = lambda _: 1024) -> None:
+        def budget(group: Hashable) -> int:
+            return limits.batch_tokens or suits(group)
+
         self._limits: Final = limits
-        self._lanes: Final = {lane: _Lane(lane, limits) for lane in Lane}
+        self._lanes: Final = {lane: _Lane(lane, limits, budget) for lane in Lane}
         self._arrived = 0
         self._running: Batch | None = None
         #: Whose rows were withdrawn while the device had some of them.
@@ -117,8 +123,7 @@ class Scheduler:
         if any(lane.retries for lane in lanes):
             return float("-inf")
         full = (
-            sum(lane.cost for lane in lanes) >= self._limits.batch_tokens
-            or sum(lane.rows for lane in lanes) >= self._limits.batch_rows
+            sum(lane.fill for lane in lanes) >= 1 - 1e-9 or sum(lane.rows for lane in lanes) >= self._limits.batch_rows
         )
         return float("-inf") if full else min(lane.oldest().since for lane in lanes) + self._limits.linger
 
@@ -162,18 +167,19 @@ class Scheduler:
 class _Lane:
     """The rows of a lane, by group, and the halves of batches that failed."""
 
-    def __init__(self, lane: Lane, limits: Limits) -> None:
+    def __init__(self, lane: Lane, limits: Limits, budget: Callable[[Hashable], int]) -> None:
         self.lane: Final = lane
         self.rows = 0
         self.retries: deque[Batch] = deque()
         self._limits = limits
+        self._budget = budget
         self._lines: dict[Hashable, _Line] = {}
         self._retried = False
 
     @property
-    def cost(self) -> int:
-        """Tokens of the fresh rows, each padded to its bucket."""
-        return sum(line.cost for line in self._lines.values())
+    def fill(self) -> float:
+        """The batches that the fresh rows would fill, each row padded to its bucket."""
+        return sum(line.cost / line.budget for line in self._lines.values())
 
     def oldest(self) -> Ticket:
         """The oldest fresh row; there must be one."""
@@ -183,7 +189,7 @@ class _Lane:
         if tickets:
             self.rows += len(tickets)
             if group not in self._lines:
-                self._lines[group] = _Line(self._limits)
+                self._lines[group] = _Line(self._limits, self._budget(group))
             self._lines[group].add(tickets)
 
     def take(self) -> Batch:
@@ -231,7 +237,9 @@ class _Lane:
 class _Line:
     """The fresh rows of one group, by bucket; rows of a bucket are in the order of their arrival."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, budget: int) -> None:
+        #: Tokens of a batch.
+        self.budget: Final = budget
         self._limits = limits
         self._buckets: dict[int, deque[Ticket]] = {}
         #: Tokens, each row padded to its bucket.
@@ -254,7 +262,7 @@ class _Line:
         """The length of the next batch and its rows, the oldest of all among them."""
         whole = self._together()
         length = whole[-1]
-        room = self._limits.rows(length)
+        room = self._room(length)
         chosen: list[Ticket] = []
         for waiting in reversed(whole):
             self._move(waiting, min(room, len(self._buckets[waiting])), chosen)
@@ -279,12 +287,16 @@ class _Line:
         for longer in sorted(other for other in self._buckets if other > oldest):
             together.append(longer)
             rows += len(self._buckets[longer])
-            if rows > self._limits.rows(longer):
+            if rows > self._room(longer):
                 break
             tokens = sum(ticket.size for length in together for ticket in self._buckets[length])
             if self._close(longer, rows, tokens):
                 found = list(together)
         return found
+
+    def _room(self, length: int) -> int:
+        """Rows of ``length`` tokens that a batch holds."""
+        return max(1, min(self._limits.batch_rows, self.budget // length))
 
     def _close(self, length: int, rows: int, tokens: int) -> bool:
         """Whether rows of so many tokens in all may be padded to this length."""

@@ -33,6 +33,7 @@ class Words:
         self.ref = ModelRef(name, "1")
         self.tasks = frozenset(tasks)
         self.provider = "none"
+        self.batch_tokens = 8192
         self.gate = threading.Event()
         self.gate.set()
         self.seen: list[list[str]] = []
