@@ -224,7 +224,6 @@ class RemoteRepository(Repository):
         self._known[name] = aliases
         if aliases != known:
             try:
-                self.folder(name).mkdir(parents=True, exist_ok=True)
                 super().write_aliases(name, aliases)
             except OSError as error:
                 _LOG.warning("the aliases of %s are not in the cache for the next start: %s", name, error)

@@ -16,7 +16,7 @@ from groundswell.errors import ModelError
 from groundswell.records import ModelRef
 from inference import aliases as moves
 from inference.aliases import ALIASES, Look
-from inference.atomic import replace_durably, sync_folder
+from inference.atomic import sync_folder, write_durably
 from inference.manifest import MANIFEST, Manifest
 from inference.names import is_plain, parse, plain
 from inference.staging import locked, put_away, staging
@@ -121,7 +121,11 @@ class Repository:
 
     def write_aliases(self, name: str, aliases: Mapping[str, str]) -> None:
         """Replace a model's aliases in one step. Call it while the model is :meth:`locked`."""
-        replace_durably(self.folder(name) / ALIASES, moves.encode(aliases))
+        folder = self.folder(name)
+        with staging(folder) as made:
+            write_durably(made / ALIASES, moves.encode(aliases))
+            (made / ALIASES).replace(folder / ALIASES)
+        sync_folder(folder)
 
 
 def _folders(root: Path) -> list[str]:

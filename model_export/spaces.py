@@ -17,7 +17,7 @@ def space_id(name: str, parts: Mapping[str, bytes]) -> str:
     :class:`~groundswell.errors.ModelError` for a name that cannot be part of an id.
 
     >>> space_id("minilm", {"weights": b"w", "tokenizer": b"t"})
-    'minilm-1ac7cb65f8e5'
+    'minilm-8ae8b101b29a'
     """
     whole = hashlib.sha256()
     for part, content in sorted(parts.items()):

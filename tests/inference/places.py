@@ -47,10 +47,10 @@ class FaultyStore(MemoryFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         self._answer()
         if "r" not in mode:
-            if type(self).writes_left is not None:
-                if type(self).writes_left == 0:
-                    raise PermissionError("no more writes")
-                type(self).writes_left -= 1
+            left = type(self).writes_left
+            if left == 0:
+                raise PermissionError("no more writes")
+            type(self).writes_left = None if left is None else left - 1
             return super()._open(path, mode, **options)
         type(self).reads.append(path)
         file = super()._open(path, mode, **options)

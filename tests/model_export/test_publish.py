@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -146,27 +149,116 @@ def test_without_room_on_the_disk_nothing_changes(tmp_path: Path, room: int) -> 
     assert len(list((tmp_path / NAME).iterdir())) == 2
 
 
-def test_a_publisher_that_is_killed_leaves_the_old_champion_serving(tmp_path: Path) -> None:
+#: Publishes in a child that is killed at the moment at which it touches the repository for the n-th time.
+DOOMED = """
+import os, signal, sys
+from pathlib import Path
+from model_export.publish import publish
+from tests.inference.tiny import tiny_draft
+
+root = sys.argv[1]
+draft = tiny_draft(temperature=2.0)
+print("ready", flush=True)
+for line in sys.stdin:
+    left = int(line)
+    child = os.fork()
+    if child == 0:
+        def touched(event, arguments):
+            global left
+            paths = [str(each) for each in arguments if isinstance(each, (str, Path))]
+            if event in TOUCHES and any(path.startswith(root) for path in paths):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        TOUCHES = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"}
+        sys.addaudithook(touched)
+        publish(Path(root), draft)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_a_publisher_that_is_killed_at_any_moment_leaves_the_old_champion_or_the_new_one(tmp_path: Path) -> None:
     first = publish(tmp_path, tiny_draft())
-    for delay in range(4):
-        with publisher(tmp_path, 2.0 + delay) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            _wait_for_staging(tmp_path / NAME, process)
-            process.kill()
-            process.wait()
-        # The old champion, or the new one whole: whichever, it proves itself.
-        assert findings(Repository(tmp_path).open(NAME)) == []
-        assert Repository(tmp_path).open(f"{NAME}@{first.version}").ref == first
-    last = publish(tmp_path, tiny_draft(temperature=9.0))
-    assert Repository(tmp_path).resolve(NAME) == last
-    assert not list((tmp_path / NAME).glob(".staging-*"))
+    second = ModelRef(NAME, tiny_draft(temperature=2.0).version)
+    repository = Repository(tmp_path)
+    command = [sys.executable, "-c", DOOMED, str(tmp_path)]
+    seen = []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        for moment in range(200):
+            process.stdin.write(f"{moment}\n")
+            process.stdin.flush()
+            status = int(process.stdout.readline())
+            seen.append(repository.resolve(NAME))
+            for version in repository.versions(NAME):
+                assert findings(repository.open(f"{NAME}@{version}")) == []
+            if status == 0:
+                break
+            assert status == -signal.SIGKILL
+            # Each moment is met from the same state.
+            repository.write_aliases(NAME, {"champion": first.version})
+            shutil.rmtree(tmp_path / NAME / second.version, ignore_errors=True)
+        process.stdin.close()
+    assert seen[0] == first
+    assert seen[-1] == second
+    assert set(seen) == {first, second}
+    assert len(seen) > 20
+    assert not list((tmp_path / NAME).glob(".*"))
 
 
-def _wait_for_staging(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Until the publisher is in the midst of it, or through; without a pause, or the moment is missed."""
-    while process.poll() is None and not list(folder.glob(".staging-*")):
-        pass
+#: Publishes onto a disk of its own on which ever more pages are free.
+FULL = """
+import sys
+from pathlib import Path
+from groundswell.errors import ModelError
+from inference.repository import Repository
+from model_export.publish import publish
+from model_export.verify import findings
+from tests.inference.tiny import NAME, tiny_draft
+
+root = Path(sys.argv[1])
+first = publish(root, tiny_draft())
+before = sorted(path for path in root.rglob("*"))
+refused = 0
+while True:
+    with (root / "filler").open("wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError:
+            filler.truncate(max(0, filler.tell() - 4096 * refused))
+    try:
+        ref = publish(root, tiny_draft(temperature=2.0))
+    except ModelError as error:
+        assert "No space left on device" in str(error), error
+        refused += 1
+        (root / "filler").unlink()
+        assert Repository(root).resolve(NAME) == first
+        assert findings(Repository(root).open(NAME)) == []
+        left = {path.relative_to(root).parts[1] for path in root.rglob("*") if len(path.relative_to(root).parts) > 1}
+        assert left <= {first.version, "aliases.json", tiny_draft(temperature=2.0).version}, left
+    else:
+        break
+assert Repository(root).resolve(NAME) == ref != first
+assert findings(Repository(root).open(NAME)) == []
+print(refused)
+"""
+
+
+def test_on_a_full_disk_the_old_champion_goes_on(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = f"mount -t tmpfs -o size=256k tmpfs '{disk}'"
+    own = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+    if shutil.which("unshare") is None or subprocess.run([*own, "sh", "-c", mount], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a disk of their own")
+    script = f"{mount} && exec '{sys.executable}' -c \"$1\" '{disk}'"
+    done = subprocess.run([*own, "sh", "-c", script, "sh", FULL], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 3
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
