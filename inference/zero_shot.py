@@ -30,8 +30,8 @@ Ask = Callable[[Sequence[Text], Collection[str]], Sequence[Analysis | RowError]]
 
 #: The sentence that a description or a label is put into.
 SENTENCE: Final = "This is about {}."
-#: The temperature of cosines of sentence embeddings.
-TEMPERATURE: Final = 0.04
+#: The temperature of cosines, fitted with all-MiniLM-L6-v2 on DBpedia's fourteen classes.
+TEMPERATURE: Final = 0.03
 #: Keeps the odds of a probability that was rounded to 0 or 1 finite.
 _LEAST: Final = 10.0**-PLACES
 
@@ -47,9 +47,9 @@ class Directions(NamedTuple):
 def directions(ask: Ask, labels: Mapping[str, Sequence[str]], sentence: str = SENTENCE) -> Directions:
     """Where labels lie, by their descriptions: a few phrases each of what belongs to the label.
 
-    Several phrases say more than the bare name: of 4,000 AG News articles a model of the
-    size of MiniLM puts .64 right by the names alone and .84 by six phrases a label. The
-    mean of the phrases' unit vectors is brought back to unit length.
+    Several phrases say more than the bare name: of AG News, all-MiniLM-L6-v2 puts .70 right
+    by the names alone, .83 by a line about each label and .84 by six phrases. The mean
+    of the phrases' unit vectors is brought back to unit length.
 
     Raises :class:`ModelError` with fewer than two labels, for a label without a
     description, and where the model cannot embed one.
