@@ -14,8 +14,13 @@ from cli.moments import parse_moment
 from cli.options import load
 from cli.printing import moment, printable
 from connectors.document_query import Query, QueryError
-from connectors.document_store import Hit
+from connectors.document_store import DocumentStore, Hit
+from dataflows import models
+from dataflows.embed import left_to_do
 from groundswell.errors import SettingsError
+from groundswell.settings import Settings
+from inference.rows import RowError
+from inference.tasks import EMBEDDING
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,9 +28,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "search",
         description='Search the documents. Every word and "phrase" must occur; word* is a prefix, #tag a hashtag. '
-        "Without a query, the newest documents.",
+        "Without a query, the newest documents. With --like, those of them that mean nearly the same as a text.",
     )
     parser.add_argument("query", nargs="*", metavar="QUERY", help='words, "phrases", prefix*, #hashtags')
+    parser.add_argument("--like", metavar="TEXT", help="search by meaning: the nearest to this text first")
     parser.add_argument("--documents", metavar="URL", help="document store: sqlite:///PATH or http(s)://HOST:PORT")
     parser.add_argument("--sort", metavar="FIELD", help="such as created_at or sentiment.scores.negative")
     parser.add_argument("--order", choices=("asc", "desc"), default="desc", help="of --sort (default: desc)")
@@ -44,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     query = _query(args, datetime.now(UTC))
     with stores.documents(settings) as store:
         try:
-            hits = store.search(query)
+            hits = store.search(query) if args.like is None else _nearest(settings, store, args.like, query)
         except QueryError as error:
             raise SettingsError(str(error)) from None
     if not hits:
@@ -55,8 +61,27 @@ def run(args: argparse.Namespace) -> int:
                 msgspec.json.encode({"_id": hit.id, "_score": hit.score} | msgspec.to_builtins(hit.document)).decode()
             )
         else:
-            print(_shown(hit, args.sort))
+            print(_shown(hit, args.sort, by_meaning=args.like is not None))
     return 0
+
+
+def _nearest(settings: Settings, store: DocumentStore, text: str, query: Query) -> list[Hit]:
+    """The documents nearest to the text, of those that the query finds; says so where some cannot be found yet."""
+    space = models.embedding_space(settings)
+    model = models.open_model(settings, [EMBEDDING])
+    assert model is not None  # noqa: S101 - models that are turned off have no space
+    with model:
+        (answer,) = model.embed([text])
+    if isinstance(answer, RowError):
+        raise SettingsError(f"--like {text!r}: the model cannot read it: {answer.detail}")
+    hits = store.nearest(answer.embedding or b"", answer.embedding_space or space, query)
+    left = left_to_do(store.count_spaces(), space)
+    if left:
+        print(
+            f"{left:,} documents have no vector of the space in use and cannot be found: groundswell embed",
+            file=sys.stderr,
+        )
+    return hits
 
 
 def _query(args: argparse.Namespace, now: datetime) -> Query:
@@ -72,13 +97,15 @@ def _query(args: argparse.Namespace, now: datetime) -> Query:
     )
 
 
-def _shown(hit: Hit, sort: str | None) -> str:
-    """``time  author  sentiment  text``, with the value that was sorted by."""
+def _shown(hit: Hit, sort: str | None, *, by_meaning: bool) -> str:
+    """``time  author  sentiment  text``, with the value that was sorted by or the cosine."""
     document = hit.document
     sentiment = f"{document.sentiment.label} {document.sentiment.score:.2f}" if document.sentiment else "-"
     value = _value(msgspec.to_builtins(document), sort) if sort else None
     sorted_by = f"  {sort}={value:.3f}" if isinstance(value, float) else ""
     author = printable(document.author or "-")
+    if by_meaning:
+        sorted_by = f"  {hit.score:.3f}"
     return f"{moment(document.created_at)}  {author}  {sentiment}{sorted_by}  {printable(document.text)}"
 
 

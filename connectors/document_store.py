@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
@@ -137,12 +136,12 @@ class DocumentStore(Protocol):
         """
         ...
 
-    def lacking(self, space: str, *, since: datetime | None = None, page: int = 500) -> Iterator[list[Lacking]]:
+    def lacking(self, space: str, page: int = 500) -> Iterator[list[Lacking]]:
         """Pages of the documents that lack a vector of ``space``, newest first.
 
         Each that lacked one when its page was read comes at least once, and none that was
         given its vector before the first page was asked for; what comes in meanwhile may be
-        missing. ``since`` bounds ``created_at``. No page is empty.
+        missing. Documents of an index that takes no writes are left out. No page is empty.
         """
         ...
 

@@ -38,13 +38,12 @@ class PutVectors(msgspec.Struct, frozen=True, gc=False):
 
     ``written`` counts those that are durable. A document that was deleted or changed since it
     was found keeps what it has; ``passed`` counts those. ``again`` are the ones that the store
-    asks to be given again after a pause, for ``reason``.
+    had no room for, while it took others: give them again.
     """
 
     written: int = 0
     passed: int = 0
     again: Sequence[NewVector] = ()
-    reason: str = ""
 
 
 class SpaceCount(msgspec.Struct, frozen=True):

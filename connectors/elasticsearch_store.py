@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 from itertools import islice
 
 import msgspec
@@ -133,8 +132,8 @@ class ElasticsearchStore:
     def nearest(self, vector: bytes, space: str, query: Query) -> list[Hit]:
         return self._vectors.nearest(vector, space, query)
 
-    def lacking(self, space: str, *, since: datetime | None = None, page: int = 500) -> Iterator[list[Lacking]]:
-        return self._vectors.lacking(space, since, page)
+    def lacking(self, space: str, page: int = 500) -> Iterator[list[Lacking]]:
+        return self._vectors.lacking(space, page)
 
     def put_vectors(self, vectors: Sequence[NewVector]) -> PutVectors:
         return self._vectors.put(vectors)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,6 +35,8 @@ _KEEP = "15m"
 _PAGES = 64
 #: Most candidates of a search in each shard.
 _CANDIDATES = 10_000
+#: Settings that keep an index as it is.
+_BLOCKS = ("index.blocks.read_only", "index.blocks.write")
 #: Most spaces that are counted one by one.
 _SPACES = 1_000
 
@@ -89,6 +90,10 @@ class _Aggregations(msgspec.Struct, frozen=True):
 
 class _Counted(msgspec.Struct, frozen=True):
     aggregations: _Aggregations = _Aggregations()
+
+
+class _Settings(msgspec.Struct, frozen=True):
+    settings: dict[str, str] = {}
 
 
 class _Fields(msgspec.Struct, frozen=True):
@@ -145,10 +150,12 @@ class ElasticsearchVectors:
         # The server's score is (1 + cosine) / 2.
         return [Hit(hit.id, hit.document, 2 * hit.score - 1) for hit in hits]
 
-    def lacking(self, space: str, since: datetime | None, page: int) -> Iterator[list[Lacking]]:
+    def lacking(self, space: str, page: int) -> Iterator[list[Lacking]]:
         """Like :meth:`connectors.document_store.DocumentStore.lacking`."""
-        bounds = [] if since is None else [{"range": {"created_at": {"gte": since.isoformat()}}}]
-        lacks = {"bool": {"filter": bounds, "must_not": [{"term": {SPACE: space}}]}}
+        closed = self._closed_to_writes()
+        if closed:
+            _LOG.warning("these indices take no writes, so their documents stay as they are: %s", ", ".join(closed))
+        lacks = {"bool": {"must_not": [{"term": {SPACE: space}}, {"terms": {"_index": closed}}]}}
         while True:
             with self._snapshot() as snapshot:
                 for number, hits in enumerate(self._pages(snapshot, lacks, page)):
@@ -185,7 +192,9 @@ class ElasticsearchVectors:
                 reason = reason or str(fault)
             elif outcome not in (Outcome.ABSENT, Outcome.CHANGED):
                 raise StopJob(f"Elasticsearch does not take a vector in the index {new.document.place!r}: {fault}")
-        return PutVectors(written, len(vectors) - written - len(again), again, reason)
+        if len(again) == len(vectors):
+            raise Unavailable(ELASTICSEARCH, reason)
+        return PutVectors(written, len(vectors) - written - len(again), again)
 
     def count_spaces(self) -> list[SpaceCount]:
         """Like :meth:`connectors.document_store.DocumentStore.count_spaces`."""
@@ -195,6 +204,13 @@ class ElasticsearchVectors:
         answer = self._search(f"/{self._alias}/_search", body, READABLE)
         buckets = msgspec.json.decode(answer, type=_Counted).aggregations.spaces.buckets if answer else []
         return [SpaceCount(bucket.key or None, bucket.doc_count, bucket.vectors.doc_count) for bucket in buckets]
+
+    def _closed_to_writes(self) -> list[str]:
+        """Indices that somebody has made read-only for good; a full disk passes."""
+        path = f"/{self._alias}/_settings/{','.join(_BLOCKS)}"
+        answer = self._ask("GET", path, None, {**READABLE, "flat_settings": "true"})
+        indices = msgspec.json.decode(answer, type=dict[str, _Settings]) if answer else {}
+        return sorted(name for name, index in indices.items() if "true" in index.settings.values())
 
     def _complete(self, index: str, there: dict[str, Any]) -> None:
         wanted = {name: properties()[name] for name in (EMBEDDING, SPACE)}
@@ -280,7 +296,6 @@ def _joined(one: PutVectors, other: PutVectors) -> PutVectors:
         one.written + other.written,
         one.passed + other.passed,
         [*one.again, *other.again],
-        one.reason or other.reason,
     )
 
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -105,9 +104,9 @@ class SqliteStore:
                 for identity, encoded in reader.execute(_GET_ROW, (row,))
             ]
 
-    def lacking(self, space: str, *, since: datetime | None = None, page: int = 500) -> Iterator[list[Lacking]]:
+    def lacking(self, space: str, page: int = 500) -> Iterator[list[Lacking]]:
         after: tuple[int, int] | None = None
-        while rows := self._read(*lacking_statement(space, since, after, page)):
+        while rows := self._read(*lacking_statement(space, after, page)):
             found = [read_lacking(row) for row in rows]
             yield [document for document, _ in found]
             after = found[-1][1]

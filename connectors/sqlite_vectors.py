@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from connectors.document_query import Query
 from connectors.document_vectors import Lacking, NewVector
 from connectors.elasticsearch_schema import EMBEDDING_DIMENSIONS
-from connectors.sqlite_search import microseconds, query_conditions
+from connectors.sqlite_search import query_conditions
 
 #: Yields ``(space, documents, vectors)``.
 COUNT_SPACES: Final = """
@@ -78,23 +77,14 @@ def nearest_statement(space: str, query: Query) -> tuple[str, list[Any]]:
     return f"SELECT embeddings.row, vector FROM {source} WHERE {every}", [space, *parameters]  # noqa: S608
 
 
-def lacking_statement(
-    space: str, since: datetime | None, after: tuple[int, int] | None, page: int
-) -> tuple[str, list[Any]]:
+def lacking_statement(space: str, after: tuple[int, int] | None, page: int) -> tuple[str, list[Any]]:
     """A statement for :func:`read_lacking`, newest first, ``after`` the place of a row read before; its parameters."""
-    conditions = ["space IS NOT ?"]
-    parameters: list[Any] = [space]
-    if since is not None:
-        conditions.append("created_at >= ?")
-        parameters.append(microseconds(since))
-    if after is not None:
-        conditions.append("(created_at, documents.row) < (?, ?)")
-        parameters.extend(after)
+    beyond = "" if after is None else "AND (created_at, documents.row) < (?, ?)"
     statement = (
         "SELECT id, document, documents.row, created_at FROM documents LEFT JOIN embeddings USING (row) "  # noqa: S608
-        f"WHERE {' AND '.join(conditions)} ORDER BY created_at DESC, documents.row DESC LIMIT ?"
+        f"WHERE space IS NOT ? {beyond} ORDER BY created_at DESC, documents.row DESC LIMIT ?"
     )
-    return statement, [*parameters, page]
+    return statement, [space, *(after or ()), page]
 
 
 def read_lacking(row: tuple[bytes, str, int, int]) -> tuple[Lacking, tuple[int, int]]:

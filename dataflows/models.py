@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from connectors.elasticsearch_schema import EMBEDDING_DIMENSIONS
 from groundswell.errors import ModelError
 from groundswell.records import Analysis
 from groundswell.settings import Settings
@@ -16,6 +17,7 @@ from inference.engine import Engine
 from inference.limits import BUCKETS, Lane, Limits
 from inference.live_latency import LiveLatency
 from inference.loaded import Load
+from inference.manifest import Manifest
 from inference.model import Model
 from inference.remote import open_repository
 from inference.repository import Repository
@@ -47,6 +49,7 @@ def model_loader(settings: Settings) -> Load:
     models, limits = settings.models, engine_limits(settings)
 
     def load(version: ModelVersion) -> Reader:
+        _require_dimensions(version.manifest)
         tokens = version.manifest.tokens
         # The shortest bucket that holds the longest row is the last that is ever used.
         longest = None if tokens is None else next((n for n in limits.buckets if n >= tokens.max_length), None)
@@ -63,6 +66,17 @@ def model_loader(settings: Settings) -> Load:
         return Model(version, precision=models.precision, device=device)
 
     return load
+
+
+def _require_dimensions(manifest: Manifest) -> None:
+    """Raise ``ModelError`` for embeddings that no document store would take."""
+    outputs = {head.output for head in manifest.heads if head.task == EMBEDDING}
+    for tensor in manifest.outputs:
+        if tensor.name in outputs and tensor.shape[1:] != (EMBEDDING_DIMENSIONS,):
+            raise ModelError(
+                f"{manifest.name}@{manifest.version} gives embeddings of {tensor.shape[-1]} dimensions, and the "
+                f"document stores hold {EMBEDDING_DIMENSIONS}: choose another model, or export it without its embedding"
+            )
 
 
 class ServedModel:
@@ -101,16 +115,31 @@ class ServedModel:
         self.close()
 
 
-def answered_tasks(settings: Settings) -> tuple[str, ...]:
-    """The tasks that fill a document and that the model of the settings answers; none with models turned off.
+def posts_manifest(settings: Settings) -> Manifest | None:
+    """What the model of the settings says of itself now, or ``None`` when models are turned off; loads nothing.
 
-    Raises ``ModelError`` where there is no such model. Loads nothing.
+    Raises ``ModelError`` where there is no such model.
     """
     if not settings.models.posts:
-        return ()
+        return None
     repository = model_repository(settings)
-    manifest = repository.manifest(repository.resolve(settings.models.posts))
-    return tuple(task for task in OF_DOCUMENTS if any(head.task == task for head in manifest.heads))
+    return repository.manifest(repository.resolve(settings.models.posts))
+
+
+def embedding_space(settings: Settings) -> str:
+    """The space of the embeddings of the model of the settings; loads nothing.
+
+    Raises ``ModelError`` where there is no such model, or it has no embedding.
+    """
+    manifest = posts_manifest(settings)
+    if manifest is None:
+        raise ModelError("models are turned off: set models.posts to a model with an embedding")
+    if manifest.embedding_space is None or all(head.task != EMBEDDING for head in manifest.heads):
+        raise ModelError(
+            f"{manifest.name}@{manifest.version} gives no embeddings: set models.posts to a model that does "
+            "(groundswell models list)"
+        )
+    return manifest.embedding_space
 
 
 def model_repository(settings: Settings) -> Repository:
@@ -130,9 +159,11 @@ def open_model(
     ``ModelError`` for a model that must not serve, or that answers none of ``tasks``.
     """
     models = settings.models
-    if not models.posts:
+    manifest = posts_manifest(settings)
+    if manifest is None:
         return None
-    answered = tuple(task for task in answered_tasks(settings) if task in tasks)
+    heads = {head.task for head in manifest.heads}
+    answered = tuple(task for task in OF_DOCUMENTS if task in tasks and task in heads)
     if not answered:
         raise ModelError(
             f"{models.posts} answers none of {', '.join(tasks)}: set models.posts to a model that does "

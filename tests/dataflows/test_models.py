@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dataflows.models import ServedModel, open_model
+from dataflows.models import ServedModel, embedding_space, open_model
 from groundswell.errors import ModelError
 from groundswell.records import Analysis
 from groundswell.settings import Job, Models, Settings
@@ -46,7 +46,7 @@ def test_the_job_follows_the_champion_and_a_check_does_not(tmp_path: Path) -> No
 
 
 def test_posts_are_asked_for_all_that_documents_hold(tmp_path: Path) -> None:
-    published_bert(tmp_path, embedding_space="one")
+    published_bert(tmp_path, embedding=384, embedding_space="one")
     with opened(tmp_path, posts=BERT) as model:
         answer = read(model)
     assert answer.scores.keys() == {"sentiment", "emotion"}
@@ -58,6 +58,22 @@ def test_a_model_that_reads_no_posts_is_refused(tmp_path: Path) -> None:
     published_bert(tmp_path, pairs=True)
     with pytest.raises(ModelError, match="answers none of sentiment, emotion, embedding"):
         open_model(settings(tmp_path, posts=BERT))
+
+
+def test_embeddings_that_no_store_would_take_are_refused(tmp_path: Path) -> None:
+    published_bert(tmp_path, embedding=32)
+    with pytest.raises(ModelError, match="embeddings of 32 dimensions, and the document stores hold 384"):
+        open_model(settings(tmp_path, posts=BERT))
+
+
+def test_the_space_is_known_before_the_model_is_loaded(tmp_path: Path) -> None:
+    published_bert(tmp_path, embedding=384, embedding_space="one")
+    published(tmp_path)
+    assert embedding_space(settings(tmp_path, posts=BERT)) == "one"
+    with pytest.raises(ModelError, match=r"gives no embeddings: set models\.posts"):
+        embedding_space(settings(tmp_path))
+    with pytest.raises(ModelError, match="turned off"):
+        embedding_space(settings(tmp_path, posts=""))
 
 
 def test_models_may_be_turned_off() -> None:

@@ -1,0 +1,223 @@
+"""``groundswell embed``: vectors for the documents that have none in the space of the model in use."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from cli import stores
+from cli.options import load
+from cli.printing import printable
+from cli.spans import span
+from connectors.document_store import DocumentStore
+from connectors.document_vectors import SpaceCount
+from dataflows import models
+from dataflows.embed import Backfill, Filled, left_to_do
+from groundswell.errors import GroundswellError, SettingsError
+from groundswell.settings import Settings
+from groundswell.waits import Waits
+from inference.limits import Lane
+from inference.tasks import EMBEDDING
+
+#: Seconds between two lines about progress where nobody looks at a bar.
+_LINES_EVERY = 30.0
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Register the command."""
+    parser = commands.add_parser(
+        "embed",
+        description="Give vectors to the documents that lack one in the embedding space of models.posts, newest first: "
+        "documents of another model, and those of an index that was there before. Stop it and call it again as you "
+        "like: it goes on where it was. Fresh posts on the same device go first.",
+    )
+    parser.add_argument("--documents", metavar="URL", help="document store: sqlite:///PATH or http(s)://HOST:PORT")
+    parser.add_argument("--limit", type=int, metavar="N", help="take up N documents at most")
+    parser.add_argument("--status", action="store_true", help="only count the documents of each space")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fill in vectors, or count them; the exit code is 130 when it was told to stop before the end."""
+    settings = load(args, *([f"documents.url={args.documents}"] if args.documents else []))
+    if args.limit is not None and args.limit < 1:
+        raise SettingsError(f"--limit {args.limit}: expected 1 or more")
+    space = models.embedding_space(settings)
+    with stores.documents(settings) as store:
+        store.prepare()
+        if args.status:
+            _print_status(store.count_spaces(), space, as_json=args.json)
+            return 0
+        stop = threading.Event()
+        with _stopped_by_signals(stop):
+            filled, left = _fill(settings, store, stop, args.limit)
+    _print_filled(filled, left, as_json=args.json)
+    return 130 if stop.is_set() else 0
+
+
+def begin(settings: Settings, model: str) -> int:
+    """Start the backfill after ``model`` has been published or promoted into a new space.
+
+    Where posts are not read with that model, or no document store answers, says instead what
+    to call later. Returns an exit code: 0, or 130 when it was told to stop before the end.
+    """
+    later = "run `groundswell embed` to give the stored documents vectors of the new space; until then a search by "
+    later += "meaning does not find them"
+    if settings.models.posts.partition("@")[0] != model:
+        print(f"models.posts is {settings.models.posts!r}; once it is {model}, {later}", file=sys.stderr)
+        return 0
+    stop = threading.Event()
+    try:
+        with stores.documents(settings) as store, _stopped_by_signals(stop):
+            store.prepare()
+            filled, left = _fill(settings, store, stop, None)
+    except GroundswellError as error:
+        print(f"the documents cannot be embedded now: {error}\n{later}", file=sys.stderr)
+        return 0
+    _print_filled(filled, left, as_json=False)
+    return 130 if stop.is_set() else 0
+
+
+def _fill(settings: Settings, store: DocumentStore, stop: threading.Event, limit: int | None) -> tuple[Filled, int]:
+    """One run; what it did, and how many documents lack a vector afterwards."""
+    waits = Waits()
+    model = models.open_model(settings, [EMBEDDING], shared=True)
+    assert model is not None  # noqa: S101 - models that are turned off have no space
+    with model:
+        embed = partial(model.embed, lane=Lane.BACKFILL, cancelled=stop)
+        todo = left_to_do(store.count_spaces(), models.embedding_space(settings))
+        with _progress(todo if limit is None else min(todo, limit), waits) as on_progress:
+            filled = Backfill(store, embed, waits, stop, limit=limit, on_progress=on_progress).run()
+    store.refresh()
+    return filled, left_to_do(store.count_spaces(), filled.space)
+
+
+def _print_filled(filled: Filled, left: int, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**filled._asdict(), "left": left}))
+        return
+    print(f"{filled.written:,} documents have got a vector of the space {printable(filled.space)}")
+    if filled.unreadable:
+        print(f"{filled.unreadable:,} have a text that the model cannot read, and are noted as such")
+    if left:
+        print(f"{left:,} documents lack one: call it again (they came in meanwhile, or their index takes no writes)")
+
+
+def _print_status(counts: Sequence[SpaceCount], space: str, *, as_json: bool) -> None:
+    left = left_to_do(counts, space)
+    if as_json:
+        spaces = [{"space": count.space, "documents": count.documents, "vectors": count.vectors} for count in counts]
+        print(json.dumps({"space": space, "left": left, "spaces": spaces}))
+        return
+    for count in sorted(counts, key=lambda count: (count.space != space, -count.documents)):
+        name = "no space yet" if count.space is None else printable(count.space)
+        marks = ["in use"] if count.space == space else []
+        if count.space is not None and count.vectors < count.documents:
+            marks.append(f"{count.documents - count.vectors:,} without a vector: the model could not read them")
+        print(f"{count.documents:>14,}  {name}" + (f" ({', '.join(marks)})" if marks else ""))
+    print(f"{left:>14,}  to do: groundswell embed" if left else f"all documents have the space {printable(space)}")
+
+
+class _Rate(ProgressColumn):
+    """Documents a second of late."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
+
+
+class _Waiting(ProgressColumn):
+    """What is waited for."""
+
+    def __init__(self, waits: Waits) -> None:
+        super().__init__()
+        self._waits = waits
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002
+        return Text(_named(self._waits))
+
+
+@contextmanager
+def _progress(total: int, waits: Waits) -> Iterator[Callable[[int], None]]:
+    """A bar with rate and time left on a terminal, otherwise a line now and then."""
+    if not sys.stderr.isatty():
+        lines = _Lines(total, waits)
+        try:
+            yield lines.advance
+        finally:
+            lines.close()
+        return
+    bar = Progress(
+        TextColumn("embedding"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        _Waiting(waits),
+        console=Console(stderr=True),
+        speed_estimate_period=60.0,
+    )
+    with bar:
+        yield partial(bar.advance, bar.add_task("", total=total))
+
+
+class _Lines:
+    """A line about the progress every half minute."""
+
+    def __init__(self, total: int, waits: Waits) -> None:
+        self._total = total
+        self._waits = waits
+        self._done = 0
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._began = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        self._thread.start()
+
+    def advance(self, done: int) -> None:
+        with self._lock:
+            self._done += done
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(_LINES_EVERY):
+            rate = self._done / (time.monotonic() - self._began)
+            left = f", {span(max(0, self._total - self._done) / rate)} left" if rate else ""
+            line = f"{self._done:,} of {self._total:,} documents, {rate:,.0f}/s{left} {_named(self._waits)}"
+            print(line.rstrip(), file=sys.stderr)
+
+
+def _named(waits: Waits) -> str:
+    return "; ".join(f"waiting for {name}: {reason}" for name, reason in waits.current().items())
+
+
+@contextmanager
+def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
+    """The first SIGINT or SIGTERM asks for the end, the next one ends the process as it always does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
