@@ -182,9 +182,11 @@ class TinyBert:
         state = build.norm(build.add("Add", build.add("Add", state, positions), types), "embeddings")
 
         mask = build.add("Cast", "attention_mask", to=TensorProto.FLOAT)
-        absent = build.add("Sub", build.constant(1.0), mask)
-        hidden = build.add("Mul", absent, build.constant(-1e9))
-        hidden = build.add("Unsqueeze", hidden, build.constant([1, 2], np.int64))
+        # In the very steps that exported graphs have, which fusing knows.
+        hidden = build.add("Unsqueeze", "attention_mask", build.constant([1], np.int64))
+        hidden = build.add("Unsqueeze", hidden, build.constant([2], np.int64))
+        hidden = build.add("Sub", build.constant(1.0), build.add("Cast", hidden, to=TensorProto.FLOAT))
+        hidden = build.add("Mul", hidden, build.constant(-1e9))
         for layer in range(_LAYERS):
             state = build.layer(state, hidden, layer)
 
