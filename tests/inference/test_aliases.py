@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundswell.errors import ModelError
@@ -13,6 +13,7 @@ VERSIONS = st.sampled_from(["a", "b", "c", "d"])
 MOVES = st.lists(st.tuples(st.sampled_from(["champion", "candidate", "blue", "back"]), VERSIONS), max_size=12)
 
 
+@settings(deadline=None)
 @given(moves=MOVES)
 def test_aliases_follow_the_history_of_champions(moves: list[tuple[str, str]]) -> None:
     aliases: dict[str, str] = {}
@@ -43,6 +44,7 @@ def test_aliases_follow_the_history_of_champions(moves: list[tuple[str, str]]) -
         assert decode("aliases.json", encode(aliases)) == aliases
 
 
+@settings(deadline=None)
 @given(first=VERSIONS, second=VERSIONS)
 def test_going_back_undoes_a_promotion(first: str, second: str) -> None:
     before = {"champion": first}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_export.gate import Judged, Rule, gate, most_frequent
@@ -82,6 +82,7 @@ def test_each_task_has_its_main_figure() -> None:
         assert gate({task: Judged(HERE, {**low, **others})}, None, baseline) != []
 
 
+@settings(deadline=None)
 @given(first=VALUES, second=VALUES)
 def test_two_versions_never_both_beat_each_other(first: float, second: float) -> None:
     rules = {"sentiment": Rule("macro_recall", margin=0.005)}
@@ -89,6 +90,7 @@ def test_two_versions_never_both_beat_each_other(first: float, second: float) ->
     assert gate(mood(first), mood(second), nothing, rules) or gate(mood(second), mood(first), nothing, rules)
 
 
+@settings(deadline=None)
 @given(value=VALUES, champion=VALUES, gain=VALUES)
 def test_better_figures_never_close_the_gate(value: float, champion: float, gain: float) -> None:
     if gate(mood(value), mood(champion), mood(0.0)) == []:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groundswell.errors import ModelError
@@ -12,6 +12,7 @@ from model_export.spaces import space_id
 PARTS = st.dictionaries(st.text(max_size=4), st.binary(max_size=4), max_size=4)
 
 
+@settings(deadline=None)
 @given(first=PARTS, second=PARTS)
 def test_two_spaces_are_the_same_exactly_when_their_parts_are(
     first: dict[str, bytes], second: dict[str, bytes]
