@@ -63,30 +63,33 @@ def run(args: argparse.Namespace) -> int:
         stop = threading.Event()
         with _stopped_by_signals(stop):
             filled, left = _fill(settings, store, stop, args.limit)
-    _print_filled(filled, left, as_json=args.json)
+    print(json.dumps({**filled._asdict(), "left": left}) if args.json else _said(filled, left))
     return 130 if stop.is_set() else 0
 
 
-def begin(settings: Settings, model: str) -> int:
-    """Start the backfill after ``model`` has been published or promoted into a new space.
+def begin(settings: Settings, model: str, repository: str) -> int:
+    """Start the backfill after a champion of ``model`` in ``repository`` has moved its embeddings to a new space.
 
-    Where posts are not read with that model, or no document store answers, says instead what
-    to call later. Returns an exit code: 0, or 130 when it was told to stop before the end.
+    Where posts are not read with that model, or the documents cannot be embedded now, says
+    what to call later. Prints on standard error. Returns an exit code: 0, or 130 when it was
+    told to stop before the end; the next run goes on there.
     """
-    later = "run `groundswell embed` to give the stored documents vectors of the new space; until then a search by "
-    later += "meaning does not find them"
-    if settings.models.posts.partition("@")[0] != model:
-        print(f"models.posts is {settings.models.posts!r}; once it is {model}, {later}", file=sys.stderr)
+    later = "call groundswell embed: until then a search by meaning does not find what is stored"
+    posts = settings.models
+    if (posts.posts.partition("@")[0], posts.repository) != (model, repository):
+        print(f"once models.posts is {model} of this repository, {later}", file=sys.stderr)
         return 0
     stop = threading.Event()
     try:
+        space = models.embedding_space(settings)
+        print(f"giving the stored documents vectors of the space {printable(space)}", file=sys.stderr)
         with stores.documents(settings) as store, _stopped_by_signals(stop):
             store.prepare()
             filled, left = _fill(settings, store, stop, None)
     except GroundswellError as error:
-        print(f"the documents cannot be embedded now: {error}\n{later}", file=sys.stderr)
+        print(f"they get none now ({error}); {later}", file=sys.stderr)
         return 0
-    _print_filled(filled, left, as_json=False)
+    print(_said(filled, left), file=sys.stderr)
     return 130 if stop.is_set() else 0
 
 
@@ -104,15 +107,13 @@ def _fill(settings: Settings, store: DocumentStore, stop: threading.Event, limit
     return filled, left_to_do(store.count_spaces(), filled.space)
 
 
-def _print_filled(filled: Filled, left: int, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({**filled._asdict(), "left": left}))
-        return
-    print(f"{filled.written:,} documents have got a vector of the space {printable(filled.space)}")
+def _said(filled: Filled, left: int) -> str:
+    lines = [f"{filled.written:,} documents have got a vector of the space {printable(filled.space)}"]
     if filled.unreadable:
-        print(f"{filled.unreadable:,} have a text that the model cannot read, and are noted as such")
+        lines.append(f"{filled.unreadable:,} have a text that the model cannot read, and are noted as such")
     if left:
-        print(f"{left:,} documents lack one: call it again (they came in meanwhile, or their index takes no writes)")
+        lines.append(f"{left:,} still lack one: they came in meanwhile, or may not be changed; call it again")
+    return "\n".join(lines)
 
 
 def _print_status(counts: Sequence[SpaceCount], space: str, *, as_json: bool) -> None:

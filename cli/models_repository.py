@@ -12,6 +12,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 from rich.table import Table
 
+from cli import embed
 from cli.models_parts import Part, Place, add_json, add_repository, console, needs, place
 from cli.printing import moment, printable
 from groundswell.errors import StopJob
@@ -139,25 +140,26 @@ def run_promote(args: argparse.Namespace) -> int:
     name, wanted = parse(args.model)
     if "@" not in args.model:
         raise StopJob(f"which version of {name}? name it: {name}@VERSION, or {name}@candidate")
-    there, _ = place(args)
+    there, settings = place(args)
     with needs("export", "verifying"):
         from model_export.promote import promote
     ref = promote(there.root, name, wanted, args.alias, new_space=args.new_space, cache=there.cache)
-    return _moved(args, there, name, f"{name}@{args.alias} is {ref.version} now")
+    _print_moved(args, there, name, f"{name}@{args.alias} is {ref.version} now")
+    return embed.begin(settings, name, there.root) if args.new_space and args.alias == CHAMPION else 0
 
 
 def run_rollback(args: argparse.Namespace) -> int:
     """Let the champion before be the champion again."""
-    there, _ = place(args)
+    there, settings = place(args)
     with needs("export", "verifying"):
         from model_export.promote import roll_back
     ref = roll_back(there.root, args.name, new_space=args.new_space, cache=there.cache)
-    return _moved(args, there, args.name, f"{args.name}@{CHAMPION} is {ref.version} again")
+    _print_moved(args, there, args.name, f"{args.name}@{CHAMPION} is {ref.version} again")
+    return embed.begin(settings, args.name, there.root) if args.new_space else 0
 
 
-def _moved(args: argparse.Namespace, there: Place, name: str, said: str) -> int:
-    print(msgspec.json.encode(Moved(name, there.open().aliases(name))).decode() if args.json else said)
-    return 0
+def _print_moved(args: argparse.Namespace, there: Place, name: str, said: str) -> None:
+    print(msgspec.json.encode(Moved(name, there.open().aliases(name))).decode() if args.json else said, flush=True)
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
@@ -186,7 +188,7 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--new-space",
         action="store_true",
-        help="let embeddings mean something new; run groundswell embed afterwards",
+        help="let embeddings mean something new, and begin to embed the stored documents anew",
     )
     add_repository(parser)
     add_json(parser)
@@ -195,7 +197,9 @@ def _promote_arguments(parser: argparse.ArgumentParser) -> None:
 def _rollback_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="MODEL", help="the model")
     parser.add_argument(
-        "--new-space", action="store_true", help="let embeddings mean what they meant before; run groundswell embed"
+        "--new-space",
+        action="store_true",
+        help="let embeddings mean what they meant before, and begin to embed the stored documents anew",
     )
     add_repository(parser)
     add_json(parser)
