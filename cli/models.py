@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from cli import models_data, models_evaluate, models_export, models_repository, models_train
+from cli import models_data, models_evaluate, models_export, models_publish, models_repository, models_train
 
 #: Each part with its one line of help, in the order in which a model meets them.
-PARTS = models_data.PARTS | models_train.PARTS | models_evaluate.PARTS | models_export.PARTS | models_repository.PARTS
+PARTS = (
+    models_data.PARTS
+    | models_train.PARTS
+    | models_evaluate.PARTS
+    | models_export.PARTS
+    | models_publish.PARTS
+    | models_repository.PARTS
+)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -18,7 +18,7 @@ from cli.printing import printable
 from groundswell.errors import SettingsError, StopJob
 from model_export.judgement import Judgement, judge
 from model_export.labelled_file import read
-from model_export.opened import champion_of, opened
+from model_export.opened import opened, served_for
 from model_export.tracking import tracked
 
 _FIGURES = ("accuracy", "macro_f1", "macro_recall")
@@ -40,7 +40,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="REF",
-        help="name@alias or name@version (default: the champion that answers the task; a transformer before n-grams)",
+        help="name@alias or name@version (default: models.posts where it answers the task, otherwise the champion that "
+        "does: a transformer before n-grams)",
     )
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw confusion and reliability as PNG there")
     add_repository(parser)
@@ -57,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     if args.plots and args.plots.exists() and not args.plots.is_dir():
         raise SettingsError(f"--plots {args.plots}: this is no folder")
     rows = read(args.data)
-    reference = args.model or champion_of(repository, args.task)
     models = settings.models
+    reference = args.model or served_for(repository, args.task, models.posts)
     with (
         tracked(args.mlflow, f"groundswell evaluate {args.task}", reference) as run,
         opened(

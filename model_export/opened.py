@@ -10,17 +10,29 @@ from inference.engine import Engine
 from inference.limits import Limits
 from inference.manifest import Manifest
 from inference.model import NGRAMS, Model
-from inference.names import CHAMPION
+from inference.names import CHAMPION, parse
 from inference.repository import Repository
 from inference.routing import FixedRouter
 from model_export.judgement import Subject
 
 
+def served_for(repository: Repository, task: str, posts: str) -> str:
+    """The reference of the model that answers ``task`` where ``posts`` is the one that reads posts.
+
+    That is ``posts`` itself where it is in the repository and answers the task, otherwise
+    :func:`champion_of`. Raises :class:`ModelError` where ``posts`` is there and broken, and as that does.
+    """
+    there = posts and parse(posts)[0] in repository.models()
+    if there and task in _classified(repository.manifest(repository.resolve(posts))):
+        return posts
+    return champion_of(repository, task)
+
+
 def champion_of(repository: Repository, task: str) -> str:
     """The reference ``name@champion`` of the model that answers ``task`` with labels.
 
-    Of several, one that reads tokens goes before one that counts n-grams, then the first by
-    name. Raises :class:`ModelError` where no champion does.
+    Of several, one that reads tokens goes before one that counts n-grams, then one that has
+    the name of the task, then the first by name. Raises :class:`ModelError` where no champion does.
     """
     found = []
     tasks: set[str] = set()
@@ -33,11 +45,11 @@ def champion_of(repository: Repository, task: str) -> str:
         served = _classified(manifest)
         tasks |= served
         if task in served:
-            found.append((manifest.encoder == NGRAMS, name))
+            found.append((manifest.encoder == NGRAMS, name != task, name))
     if not found:
         known = ", ".join(sorted(tasks)) or "none"
         raise ModelError(f"no champion in {repository.where} answers the task {task!r} with labels (tasks: {known})")
-    return f"{min(found)[1]}@{CHAMPION}"
+    return f"{min(found)[-1]}@{CHAMPION}"
 
 
 @contextmanager
