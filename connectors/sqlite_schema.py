@@ -12,6 +12,10 @@ from groundswell.errors import StopJob, Unavailable
 SQLITE = "sqlite"
 #: Written into the file, so that no other program's database is taken for ours ("grsw").
 APPLICATION_ID = 0x67727377
+_STATE = """
+SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+FROM pragma_application_id, pragma_user_version
+"""
 #: Seconds to wait for another process's transaction before saying so.
 _BUSY_SECONDS = 5.0
 
@@ -159,9 +163,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
     """The format of the file, 0 when it is empty; ``StopJob`` when it is somebody else's or newer."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    # One statement sees one state, whoever makes the tables meanwhile.
+    application, version, tables = connection.execute(_STATE).fetchone()
     if application == APPLICATION_ID and 1 <= version <= len(_FORMATS):
         return int(version)
     if application == APPLICATION_ID:

@@ -7,7 +7,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from connectors.documents import open_document_store
 from connectors.sqlite_schema import open_database, path_of
 from connectors.sqlite_store import SqliteStore
 from connectors.sqlite_writer import apply
-from groundswell.errors import StopJob
+from groundswell.errors import StopJob, Unavailable
 from groundswell.waits import Waits
 from tests.connectors.documents import Tally, envelope
 from tests.connectors.trends import trend_doc
@@ -212,6 +214,27 @@ def test_another_programs_database_is_left_alone_and_said(tmp_path: Path) -> Non
     other.close()
     with pytest.raises(StopJob, match="another program's SQLite database"):
         SqliteStore(path, Waits()).prepare()
+
+
+def test_a_file_that_another_makes_meanwhile_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "documents.db"
+    attempts: list[str] = []
+
+    def looked(statement: str) -> None:
+        if "user_version" in statement and not attempts:
+            attempts.append("begun")
+            with suppress(Unavailable):  # it may have to wait for the one that looks
+                open_database(path).close()
+
+    def connect(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection = sqlite3.Connection(*args, **options)
+        connection.set_trace_callback(looked)
+        return connection
+
+    monkeypatch.setattr(sqlite_schema, "_BUSY_SECONDS", 0.0)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    open_database(path).close()
+    assert attempts == ["begun"]
 
 
 def test_a_folder_in_place_of_the_file(tmp_path: Path) -> None:
