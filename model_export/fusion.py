@@ -18,6 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from groundswell.errors import ModelError
+from model_export.masks import plain_masks
 
 #: The domain of onnxruntime's own operators.
 RUNTIME_DOMAIN: Final = "com.microsoft"
@@ -60,6 +61,7 @@ def fused(model: ModelProto, *, attention: bool = True, skip: bool = False, pack
     """
     before = Counter(node.op_type for node in model.graph.node)
     parted = tidied(model)
+    plain_masks(parted)
     _part_branches(parted.graph)
     result = _optimised(parted, skip=skip, packed=packed)
     _join_branches(result.graph)
