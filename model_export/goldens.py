@@ -28,3 +28,40 @@ SENTIMENT: Final = (
     "",
     "word " * 600,
 )
+
+#: A premise and a hypothesis: each relation, negation, numbers, other scripts, one side or both empty, too long.
+PAIRS: Final = (
+    ("A man plays the guitar on a stage.", "A man makes music."),
+    ("A man plays the guitar on a stage.", "Nobody is on the stage."),
+    ("A man plays the guitar on a stage.", "The concert is sold out."),
+    ("The train to the coast leaves at 9:40.", "The train leaves in the afternoon."),
+    ("It isn't bad, actually", "The speaker is pleased."),
+    ("Three dogs run over a field, two of them brown.", "Five animals sleep."),
+    ("RT @someone: flood warning for the river #flood", "This text is about a natural disaster."),
+    ("RT @someone: flood warning for the river #flood", "This text is about music."),
+    ("Fish &amp; chips &lt;3", "Somebody likes a meal."),
+    ("😀😀 🎉", "Somebody celebrates."),
+    ("Das Wetter ist heute schön", "Es regnet."),
+    ("今日は良い天気ですね", "天気が悪い。"),
+    ("?", "?"),
+    ("", "A text is empty."),
+    ("Something happened.", ""),
+    ("", ""),
+    ("word " * 600, "There are many words."),
+    ("A few words.", "word " * 600),
+)
+
+#: What no manifest can hold or nobody writes by hand: for comparing two forms of a model with each other.
+ODD: Final = (
+    " \t\r\n ",
+    "good\x00day\x07\x1b[31m\x7f\u0085",
+    "good \ud83d day \udc00",
+    "\u202eهذا اليوم جميل\u202c שלום",
+    "g" + "\u0301" * 500,
+    "\ufffe\uffff\U0010ffff",
+    "ᏣᎳᎩ ᎦᏬᏂᎯᏍᏗ ꦧꦱꦗꦮ",
+    "👩‍👩‍👧‍👦🏳️‍🌈" * 20,
+    "[PAD] [CLS] [SEP] [MASK] <pad> <s> </s> <mask>",
+    "a" * 5_000,
+    "#day " * 2_000,
+)
