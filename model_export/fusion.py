@@ -27,7 +27,18 @@ _ATTENTION: Final = ("Attention", "MultiHeadAttention")
 #: What remains of a GELU, or of attention, that was not fused.
 _UNFUSED_GELU: Final = "Erf"
 _UNFUSED_ATTENTION: Final = "Softmax"
-_NORM: Final = "LayerNormalization"
+NORM: Final = "LayerNormalization"
+
+
+def in_layers(model: ModelProto) -> list[NodeProto]:
+    """The nodes that a norm comes after, in order: embeddings and layers, without pooling and heads."""
+    before_norm: set[str] = set()
+    found = []
+    for node in reversed(model.graph.node):
+        if NORM in node.op_type or before_norm.intersection(node.output):
+            before_norm.update(node.input)
+            found.append(node)
+    return found[::-1]
 
 
 def tidied(model: ModelProto) -> ModelProto:
@@ -102,7 +113,7 @@ def _require_fused(before: Counter[str], after: Counter[str], *, attention: bool
         )
     if after[_UNFUSED_GELU]:
         raise ModelError(f"{after[_UNFUSED_GELU]} of {before[_UNFUSED_GELU]} GELUs were not fused: export it again")
-    if not after[_NORM] + after[f"Skip{_NORM}"]:
+    if not after[NORM] + after[f"Skip{NORM}"]:
         raise ModelError("no layer norm was found in the graph: it is no transformer that can be fused")
 
 
@@ -110,7 +121,7 @@ def _part_branches(graph: Any) -> None:
     """Give each branch a norm of its own where several start from one: patterns know only one reader."""
     readers = _readers(graph)
     writers = {name: node for node in graph.node for name in node.output}
-    for norm in [node for node in graph.node if node.op_type == _NORM]:
+    for norm in [node for node in graph.node if node.op_type == NORM]:
         name = norm.output[0]
         residuals = [node for node in readers[name] if node.op_type == "Add"]
         products = [node for node in readers[name] if node.op_type == "MatMul"]
@@ -133,7 +144,7 @@ def _join_branches(graph: Any) -> None:
     for node in list(graph.node):
         for place, read in enumerate(node.input):
             node.input[place] = renamed.get(read, read)
-        if node.op_type in (_NORM, f"Skip{_NORM}"):
+        if node.op_type in (NORM, f"Skip{NORM}"):
             first = seen.setdefault((node.op_type, *node.input), node)
             if first is not node:
                 renamed |= dict(zip(node.output, first.output, strict=False))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from groundswell.errors import ModelError
-from model_export.fusion import RUNTIME_DOMAIN
+from model_export.fusion import RUNTIME_DOMAIN, in_layers
 
 #: Tensor → the smallest and the largest value that it held while texts were read.
 Ranges = Mapping[str, tuple[float, float]]
@@ -28,7 +28,6 @@ LEAST_ROWS: Final = 64
 #: Numbers that share a scale in a table of four bits.
 BLOCK: Final = 32
 
-_NORM: Final = "LayerNormalization"
 #: A GELU is never below −0.17: its zero needs few of the 256 steps below it, and the rest are for what is above.
 _ZERO_OF_GELU: Final = 16
 _ZERO: Final = 128
@@ -129,15 +128,12 @@ class _Rewriting:
 def _products(model: ModelProto) -> list[NodeProto]:
     """The products with a weight that a norm comes after: those of the layers, not of the heads."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    before_norm: set[str] = set()
     found = []
-    for node in reversed(model.graph.node):
-        if _NORM in node.op_type or before_norm.intersection(node.output):
-            before_norm.update(node.input)
-            weight = constants.get(node.input[1]) if node.op_type == "MatMul" else None
-            if weight is not None and weight.data_type == TensorProto.FLOAT and len(weight.dims) == 2:
-                found.append(node)
-    return found[::-1]
+    for node in in_layers(model):
+        weight = constants.get(node.input[1]) if node.op_type == "MatMul" else None
+        if weight is not None and weight.data_type == TensorProto.FLOAT and len(weight.dims) == 2:
+            found.append(node)
+    return found
 
 
 def _by_token(graph: _Rewriting, read: str, width: int, *, gelu: bool) -> tuple[_Activation, list[NodeProto]]:
