@@ -27,6 +27,7 @@ from model_export.export_record import EXPORT, PARITY, RECORD, ExportRecord
 from model_export.graph_export import tools, write_graph
 from model_export.network import INPUTS, WEIGHTS, Network, tokenizer_of
 from model_export.parity import Kind
+from model_export.run_files import plain_name
 from model_export.spaces import space_id
 
 #: The opset unless told otherwise, and the least: quantising needs reductions whose axes are an input.
@@ -166,15 +167,6 @@ def embedding_space(
     parts["tokenizer"] = tokenizer
     parts["tokens"] = msgspec.json.encode(tokens, order="deterministic")
     return space_id(plain_name(name), parts)
-
-
-def plain_name(name: str) -> str:
-    """The nearest name that a model may have.
-
-    >>> plain_name("my model (v2)")
-    'my-model-v2'
-    """
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", name).strip("-._")[:64] or "model"
 
 
 def _answers(module: nn.Module, outputs: Sequence[str]) -> parity.Answers:

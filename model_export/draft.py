@@ -1,0 +1,341 @@
+"""From a run that is exported to a version that is ready to be published.
+
+Everything that the version says of itself is said by the graph that it ships, read by
+the very code that serves it: a version with answers that stand in for the real ones is
+published into a folder of its own, and asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from groundswell.errors import ModelError
+from groundswell.records import Analysis
+from inference.drift import NO_ANSWER, Coding
+from inference.engine import Engine
+from inference.limits import Limits
+from inference.manifest import (
+    CALIBRATION,
+    LABELS,
+    MODEL,
+    TOKENIZER,
+    Golden,
+    Head,
+    Precision,
+    Reference,
+    Source,
+)
+from inference.model import Model
+from inference.repository import Repository
+from inference.routing import FixedRouter
+from inference.rows import RowError, Text
+from inference.tokens import TOKENS
+from inference.version import CARD
+from model_export import goldens
+from model_export.evaluate import evaluate
+from model_export.evidence import Evidence
+from model_export.export_record import ExportRecord, exported
+from model_export.exported_run import ExportedRun
+from model_export.judgement import Subject, true_labels
+from model_export.optimise import FILES, REPORT, Optimised
+from model_export.publish import Draft, publish
+from model_export.recipe import Recipe, load
+from model_export.run_card import RunFacts, run_card
+from model_export.run_files import IMPORTED, RECIPE, TRAINING, Imported, Training, plain_name, told
+
+#: The forms that can be shipped: what each precision of the version is in ``export/``, the one that counts first.
+#: fp16 is for GPUs; TensorRT and processors read the fp32 graph beside it.
+FORMS: Final[Mapping[str, Mapping[Precision, str]]] = {
+    "fp32": {"fp32": MODEL},
+    "fused": {"fp32": FILES["fused"]},
+    "fp16": {"fp16": FILES["fp16"], "fp32": MODEL},
+    "int8": {"int8": FILES["int8"]},
+    "int8-static": {"int8": FILES["int8-static"]},
+}
+
+#: By how much a probability, or the cosine of an embedding, may differ on another machine. Products of bytes are
+#: exact on all of them (see :mod:`model_export.quantise`), but sums in another order shift an activation now and
+#: then by one step of its 255, and that goes through all the layers above.
+TOLERANCES: Final[Mapping[Precision, float]] = {"fp32": 1e-3, "fp16": 1e-2, "int8": 2e-2}
+
+#: Files of a version by precision.
+_NAMES: Final[Mapping[Precision, str]] = {"fp32": MODEL, "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+#: Texts of one submit, and decimal places of what a manifest keeps.
+_AT_ONCE: Final = 2_048
+_PLACES: Final = 6
+#: A tolerance that any answer keeps.
+_ANY: Final = 2.0
+_NOT_STATED: Final = "not stated"
+
+#: Called while figures are taken: of what, texts done, of how many.
+Progress = Callable[[str, int, int], None]
+
+
+class Judged(NamedTuple):
+    """What a head says of labelled texts: figures by ``task/data set``, and the shares to tell drift by."""
+
+    metrics: dict[str, dict[str, float]]
+    reference: Reference
+
+
+def draft(
+    run: Path,
+    *,
+    form: str = "int8",
+    evidence: Mapping[str, Evidence] | None = None,
+    threads: int = 1,
+    progress: Progress = lambda *_: None,
+) -> Draft:
+    """A version of the graph ``form`` (of :data:`FORMS`) of ``run``, with golden answers, figures and a card.
+
+    ``evidence`` is labelled data by task (see :mod:`model_export.evidence`); a head
+    without has neither figures nor a reference for drift, and the card says so.
+
+    Raises :class:`ModelError` for a run that is not exported, a form that was not made or
+    was made of another graph, and a graph that does not serve; :class:`DataError` for
+    evidence that does not fit.
+    """
+    if form not in FORMS:
+        raise ModelError(f"no form {form!r}: choose of {', '.join(FORMS)}")
+    folder = ExportedRun(run)
+    record, parity = exported(run)
+    optimised = told(folder.folder / REPORT, Optimised)
+    graphs = {precision: _graph(folder, file, record, optimised) for precision, file in FORMS[form].items()}
+    origin = _origin(run)
+    plain = _plain_draft(run, folder, record, graphs, origin)
+    with tempfile.TemporaryDirectory(prefix="groundswell-draft-") as place:
+        asked = _Asked(Path(place), plain, folder, threads)
+        golden = asked.golden()
+        distances = asked.distances(golden)
+        judged = asked.judged(evidence or {}, progress)
+    finished = msgspec.structs.replace(
+        plain,
+        golden=golden,
+        tolerance=TOLERANCES[next(iter(graphs))],
+        parity={name: float(f"{value:.3g}") for name, value in (parity | distances).items()},
+        metrics={name: figures for each in judged.values() for name, figures in each.metrics.items()},
+        reference={task: each.reference for task, each in judged.items()},
+        data=(*plain.data, *_sources(evidence or {}, origin)),
+    )
+    facts = RunFacts(
+        draft=finished,
+        form=form,
+        recipe=origin.recipe,
+        training=origin.training,
+        imported=origin.imported,
+        optimised=optimised,
+        opset=record.opset,
+        labels={task: head.labels for task, head in folder.classes.items()},
+        sizes={path.name: path.stat().st_size for path in sorted(folder.folder.glob("model*.onnx"))},
+    )
+    return msgspec.structs.replace(finished, files={**finished.files, CARD: run_card(facts).encode()})
+
+
+class _Origin(NamedTuple):
+    """Where the run comes from; either the first two or the last."""
+
+    recipe: Recipe | None
+    training: Training | None
+    imported: Imported | None
+
+
+def _origin(run: Path) -> _Origin:
+    imported = told(run / IMPORTED, Imported)
+    if imported is not None:
+        return _Origin(None, None, imported)
+    training = told(run / TRAINING, Training)
+    if training is None or not (run / RECIPE).is_file():
+        raise ModelError(f"{run} was neither trained to its end nor imported: do one of the two")
+    return _Origin(load(run / RECIPE), training, None)
+
+
+def _graph(run: ExportedRun, file: str, record: ExportRecord, optimised: Optimised | None) -> bytes:
+    """The bytes of a form, which must be made of the very graph that is exported."""
+    if file == MODEL:
+        return run.source
+    form = next(form for form, name in FILES.items() if name == file)
+    known = optimised.forms.get(form) if optimised else None
+    if optimised is None or known is None:
+        raise ModelError(f"{run.folder} has no {file}: optimise the run with the form {form} first")
+    if optimised.source != record.graph:
+        raise ModelError(f"{run.folder / file} was made of another graph than the exported one: optimise the run again")
+    try:
+        content = (run.folder / file).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{run.folder / file} cannot be read ({error.strerror}): optimise the run again") from error
+    if known.sha256 != hashlib.sha256(content).hexdigest():
+        raise ModelError(f"{run.folder / file} is not the file that {REPORT} tells of: optimise the run again")
+    return content
+
+
+def _plain_draft(
+    run: Path, folder: ExportedRun, record: ExportRecord, graphs: Mapping[Precision, bytes], origin: _Origin
+) -> Draft:
+    recipe, training, imported = origin
+    licence = recipe.licence if recipe else imported.licence if imported else None
+    return Draft(
+        name=recipe.name if recipe else plain_name(run.resolve().name),
+        files={_NAMES[precision]: content for precision, content in graphs.items()}
+        | {name: (run / name).read_bytes() for name in (TOKENIZER, LABELS, CALIBRATION)},
+        graphs={precision: _NAMES[precision] for precision in graphs},
+        encoder=TOKENS,
+        tokens=folder.tokens,
+        inputs=folder.inputs,
+        outputs=folder.outputs,
+        heads=tuple(
+            Head(task=tensor.name, output=tensor.name, kind="classes" if tensor.name in folder.classes else "embedding")
+            for tensor in folder.outputs
+        ),
+        tools=(training.tools if training else {}) | record.tools,
+        metrics={},
+        data=training.data if training else (),
+        golden=(),
+        tolerance=_ANY,
+        licence=licence or _NOT_STATED,
+        embedding_space=record.embedding_space,
+    )
+
+
+class _Asked:
+    """The version with stand-ins for its golden answers, and the exported graph beside what is shipped."""
+
+    def __init__(self, place: Path, plain: Draft, run: ExportedRun, threads: int) -> None:
+        self._classes = {task: head.labels for task, head in run.classes.items()}
+        self._pairs = run.tokens.pairs
+        self._precision: Precision = next(iter(plain.graphs))
+        graphs: dict[Precision, str] = {"fp32": MODEL, **plain.graphs}
+        stand_in = msgspec.structs.replace(
+            plain,
+            files={MODEL: run.source, **plain.files},
+            graphs=graphs,
+            golden=(self._stand_in(run),),
+        )
+        ref = publish(place, stand_in, "draft")
+        version = Repository(place).open(f"{ref.name}@{ref.version}")
+        self._model = Model(version, precision=self._precision, threads=threads)
+        self._fp32 = None if self._precision == "fp32" else Model(version, precision="fp32", threads=threads)
+
+    def golden(self) -> tuple[Golden, ...]:
+        """The golden inputs with the answers of what is shipped."""
+        texts: Sequence[Text] = goldens.PAIRS if self._pairs else goldens.SENTIMENT
+        return tuple(_golden(text, _alone(self._model, text)) for text in texts)
+
+    def distances(self, golden: Sequence[Golden]) -> dict[str, float]:
+        """The largest distances on the golden inputs from the fp32 graph, of probabilities and of 1 - cosine."""
+        if self._fp32 is None:
+            return {}
+        found: defaultdict[str, float] = defaultdict(float)
+        for each in golden:
+            answer = _alone(self._fp32, each.text if each.second is None else (each.text, each.second))
+            for task, scores in each.expected.items():
+                moved = max(abs(score - answer.scores[task].scores[label]) for label, score in scores.items())
+                found[f"{task}/{self._precision}"] = max(found[f"{task}/{self._precision}"], moved)
+            if each.embedding is not None and answer.embedding is not None:
+                name = f"embedding/{self._precision}"
+                found[name] = max(found[name], 1 - _cosine(bytes.fromhex(each.embedding), answer.embedding))
+        return dict(found)
+
+    def judged(self, evidence: Mapping[str, Evidence], progress: Progress) -> dict[str, Judged]:
+        """What the engine answers to the evidence, by task."""
+        with Engine(FixedRouter(self._model), Limits(linger=0)) as engine:
+            return {
+                task: self._judge(engine, task, each, progress)
+                for task, each in evidence.items()
+                if task in self._classes
+            }
+
+    def _judge(self, engine: Engine, task: str, evidence: Evidence, progress: Progress) -> Judged:
+        labels = self._classes[task]
+        subject = Subject(
+            task=task,
+            model=self._model.ref.name,
+            precision=self._precision,
+            provider=self._model.provider,
+            labels=labels,
+            pairs=self._pairs,
+        )
+        true = true_labels(subject, evidence.rows, evidence.name)
+        answers: list[Analysis | RowError] = []
+        for start in range(0, len(true), _AT_ONCE):
+            answers += engine.submit([row.text for row in evidence.rows[start : start + _AT_ONCE]], (task,))
+            progress(task, len(answers), len(true))
+        sets: defaultdict[str, list[int]] = defaultdict(list)
+        names = set(evidence.name.split("+"))
+        for place, (row, answer) in enumerate(zip(evidence.rows, answers, strict=True)):
+            if isinstance(answer, Analysis):
+                # Rows of several data sets say of which they are; a file is one set, whatever its rows say.
+                sets[str(row.source) if row.source in names else Path(evidence.name).name].append(place)
+        if not sets:
+            raise ModelError(f"{evidence.name}: not one row could be read: {answers[:1]}")
+        metrics = {}
+        for name, places in sets.items():
+            known = [answers[place] for place in places]
+            probabilities = np.array(
+                [[each.scores[task].scores[label] for label in labels] for each in known if isinstance(each, Analysis)]
+            )
+            metrics[f"{task}/{name}"] = evaluate([true[place] for place in places], probabilities, labels).flat()
+        return Judged(metrics, _reference(task, labels, answers))
+
+    def _stand_in(self, run: ExportedRun) -> Golden:
+        widths = {tensor.name: int(tensor.shape[1]) for tensor in run.outputs}
+        return Golden(
+            text="a",
+            second="a" if self._pairs else None,
+            expected={task: dict.fromkeys(labels, 0.0) for task, labels in self._classes.items()},
+            embedding="00" * widths[run.embedding] if run.embedding else None,
+        )
+
+
+def _alone(model: Model, text: Text) -> Analysis:
+    """The answer to one text, each of its rows in a batch of its own, as golden inputs are proved."""
+    (encoded,) = model.encode([text])
+    outputs = model.outputs(model.tasks)
+    parts = [model.run([row], row.size, outputs) for row in encoded.rows]
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in outputs}
+    (answer,) = model.analyse([encoded], whole, model.tasks)
+    if isinstance(answer, RowError):
+        raise ModelError(f"the golden input {text!r:.80} fails: {answer.detail}")
+    return answer
+
+
+def _golden(text: Text, answer: Analysis) -> Golden:
+    first, second = (text, None) if isinstance(text, str) else text
+    return Golden(
+        text=first,
+        second=second,
+        expected={task: dict(scores.scores) for task, scores in answer.scores.items()},
+        embedding=answer.embedding.hex() if answer.embedding is not None else None,
+    )
+
+
+def _reference(task: str, labels: Sequence[str], answers: Sequence[Analysis | RowError]) -> Reference:
+    coding = Coding(task, labels)
+    codes = coding.codes(answers)
+    found = coding.distribution(codes[codes != NO_ANSWER])
+    return Reference(
+        classes={label: round(share, _PLACES) for label, share in found.classes.items()},
+        confidence=tuple(round(share, _PLACES) for share in found.confidence),
+    )
+
+
+def _sources(evidence: Mapping[str, Evidence], origin: _Origin) -> list[Source]:
+    """The labelled files that figures were taken on; data sets of the recipe are among the run's own sources."""
+    own = {use.name for use in origin.recipe.data} if origin.recipe else set()
+    return [
+        Source(path=Path(each.name).name, sha256=each.sha256, rows=len(each.rows), use=f"validation of {task}")
+        for task, each in evidence.items()
+        if not set(each.name.split("+")) <= own
+    ]
+
+
+def _cosine(first: bytes, second: bytes) -> float:
+    one, other = (np.frombuffer(each, dtype=np.int8).astype(np.float64) for each in (first, second))
+    return float(one @ other) / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-9)
