@@ -9,13 +9,17 @@ import msgspec
 
 from cli.options import load
 from connectors.logs import mask
+from dataflows.models import posts_manifest
+from groundswell.errors import ModelError
 from groundswell.settings import SECRETS, Settings
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the command."""
     parser = commands.add_parser(
-        "check", description="Validate the settings file, the environment and the command line; connect to nothing."
+        "check",
+        description="Validate the settings file, the environment and the command line, and say which model reads "
+        "posts; connect to nothing.",
     )
     parser.add_argument("--show", action="store_true", help="print the effective settings, without secrets")
     parser.set_defaults(run=run)
@@ -26,9 +30,27 @@ def run(args: argparse.Namespace) -> int:
     settings = load(args)
     if args.show:
         print("\n".join(effective(settings)))
-    else:
-        print(f"{args.config or 'settings'}: valid")
+        return 0
+    print(f"{args.config or 'settings'}: valid")
+    print(_model(settings))
     return 0
+
+
+def _model(settings: Settings) -> str:
+    """Which model reads posts, and where; a repository on this machine says what it is."""
+    models = settings.models
+    if not models.posts:
+        return "models: turned off"
+    named = f"models: {models.posts} on {models.provider}"
+    if "://" in models.repository:
+        return f"{named}, from {mask(models.repository)}"
+    try:
+        found = posts_manifest(settings)
+    except ModelError as error:
+        return f"{named}, which is not on this machine: {error}"
+    assert found is not None  # noqa: S101 - models are not turned off
+    space = f", space {found.embedding_space}" if found.embedding_space else ""
+    return f"{named}: version {found.version} answers {', '.join(head.task for head in found.heads)}{space}"
 
 
 def effective(settings: Settings) -> list[str]:

@@ -19,12 +19,13 @@ from cli.run import print_summary, supervise
 from cli.spans import span
 from connectors.configuration import load_settings
 from connectors.document_query import Query
-from connectors.document_store import DocumentStore, Hit
+from connectors.document_store import CountedField, DocumentStore, Hit
 from connectors.embedded_redis import EmbeddedRedis
 from connectors.logs import configure_logging
 from connectors.redis_client import connect
 from connectors.trend_reader import TrendReader
 from dataflows import assembly
+from dataflows.models import posts_manifest
 from groundswell.errors import SettingsError
 from groundswell.settings import Settings
 from groundswell.trends import Window
@@ -33,6 +34,13 @@ from groundswell.waits import Waits
 _SAMPLE = Path(__file__).resolve().parents[1] / "demo" / "oklahoma-tornado-2013.jsonl.gz"
 _GENERATED = 20_000
 _SHOWN = 5
+#: Documents are counted by these; a model may fill in no emotion.
+_COUNTED: dict[str, CountedField] = {
+    "sentiment": "sentiment.label",
+    "emotion": "emotion.label",
+    "languages": "lang",
+    "hashtags": "hashtags",
+}
 
 
 class _Timed(msgspec.Struct):
@@ -101,9 +109,9 @@ def _report(settings: Settings, folder: Path) -> None:
     store = assembly.open_documents(settings, Waits())
     try:
         console.print(f"\n[bold]{store.count():,} documents[/bold]")
-        for title, field in (("sentiment", "sentiment.label"), ("languages", "lang"), ("hashtags", "hashtags")):
-            counts = store.count_by(field, 8)  # type: ignore[arg-type]
-            console.print(f"  {title}: " + ", ".join(f"{value} {count:,}" for value, count in counts.items()))
+        for title, field in _COUNTED.items():
+            if counts := store.count_by(field, 8):
+                console.print(f"  {title}: " + ", ".join(f"{value} {count:,}" for value, count in counts.items()))
         console.print()
         _trends(console, settings, store)
         console.print(_posts("Best scored", store, "sentiment.scores.positive"))
@@ -114,13 +122,21 @@ def _report(settings: Settings, folder: Path) -> None:
     data = f"--set job.data_dir={folder}"
     replay = f"trends replay {_SAMPLE.relative_to(Path.cwd()) if _SAMPLE.is_relative_to(Path.cwd()) else _SAMPLE}"
     console.print("Look further:", style="bold")
+    by_meaning = f"groundswell search --like 'people lost their homes' --documents {url}"
     for command in (
         f"groundswell search 'tornado' --documents {url}",
+        *((by_meaning,) if _embeds(settings) else ()),
         f"groundswell search '#oklahoma' --documents {url} --sort sentiment.scores.negative",
         f"groundswell {replay} --window 7200 --slide 60 --out windows.jsonl",
         f"groundswell dead list {data}",
     ):
         console.print(f"  {_program()} {command.partition(' ')[2]}", soft_wrap=True, markup=False)
+
+
+def _embeds(settings: Settings) -> bool:
+    """Whether the documents can be searched by meaning."""
+    found = posts_manifest(settings)
+    return found is not None and found.embedding_space is not None
 
 
 def _trends(console: Console, settings: Settings, store: DocumentStore) -> None:
@@ -156,13 +172,20 @@ def _windows(settings: Settings) -> tuple[Window, ...]:
 def _posts(title: str, store: DocumentStore, field: str) -> Table:
     table = Table(title=title, title_justify="left", show_header=True, expand=True)
     table.add_column("score", width=5)
+    found: dict[str, Hit] = {}
+    for hit in store.search(Query(sort=field, limit=_SHOWN * 20)):
+        if len(found) < _SHOWN:
+            found.setdefault(hit.document.text, hit)
+    moods = any(hit.document.emotion for hit in found.values())
+    if moods:
+        table.add_column("emotion", width=8)
     table.add_column("time", width=16)
     table.add_column("post", overflow="fold")
-    seen: set[str] = set()
-    for hit in store.search(Query(sort=field, limit=_SHOWN * 20)):
-        if hit.document.text not in seen and len(seen) < _SHOWN:
-            seen.add(hit.document.text)
-            table.add_row(_score(hit, field), f"{hit.document.created_at:%Y-%m-%d %H:%M}", hit.document.text)
+    for text, hit in found.items():
+        emotion = hit.document.emotion
+        mood = [emotion.label if emotion else "-"] if moods else []
+        at = f"{hit.document.created_at:%Y-%m-%d %H:%M}"
+        table.add_row(_score(hit, field), *mood, at, escape(printable(text)))
     return table
 
 

@@ -88,6 +88,8 @@ _COLUMNS = (
     ("dead", True),
     ("lag", True),
     ("model", False),
+    ("on", False),
+    ("space", False),
     ("waits for", False),
 )
 
@@ -106,5 +108,7 @@ def _row(report: ProcessReport, now: datetime) -> list[str]:
         f"{sum(report.totals.dead.values()):,}",
         f"{report.lag:,}",
         escape(printable(", ".join(report.models))),
+        report.provider,
+        escape(printable(report.embedding_space or "")),
         escape(printable(waits)),
     ]

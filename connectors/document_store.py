@@ -16,7 +16,7 @@ Change = Envelope | Deletion
 KeepWaiting = Callable[[], bool]
 
 #: Fields that :meth:`DocumentStore.count_by` takes.
-CountedField = Literal["lang", "source", "sentiment.label", "hashtags"]
+CountedField = Literal["lang", "source", "sentiment.label", "emotion.label", "hashtags"]
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):

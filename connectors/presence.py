@@ -41,7 +41,8 @@ ENDED = "ended"
 class ProcessReport(msgspec.Struct, kw_only=True):
     """What one process says of itself.
 
-    ``rate`` is posts read a second since the report before; ``models`` are those in use, as ``name@version``.
+    ``rate`` is posts read a second since the report before; ``models``, ``provider`` and
+    ``embedding_space`` are those in use, as in :class:`~groundswell.reports.Status`.
     """
 
     job: str
@@ -57,6 +58,8 @@ class ProcessReport(msgspec.Struct, kw_only=True):
     lag: int = 0
     waits: dict[str, str] = {}
     models: tuple[str, ...] = ()
+    provider: str = ""
+    embedding_space: str | None = None
     restarts: int = 0
 
 
@@ -159,6 +162,8 @@ class Presence:
             lag=status.lag,
             waits=waits,
             models=status.models,
+            provider=status.provider,
+            embedding_space=status.embedding_space,
         )
         return self._report
 

@@ -137,6 +137,8 @@ class Job:
             done=done,
             left=left,
             models=self._model.serving() if self._model else (),
+            provider=self._model.provider if self._model else "",
+            embedding_space=self._model.embedding_space() if self._model else None,
         )
 
     def close(self) -> None:

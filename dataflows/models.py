@@ -82,11 +82,12 @@ def _require_dimensions(manifest: Manifest) -> None:
 class ServedModel:
     """The model of the settings behind an engine that is ready; :meth:`close` frees the device.
 
-    ``tasks`` are those that the engine answers, in the order of a document's fields.
+    ``tasks`` are those that the engine answers, in the order of a document's fields, on ``provider``.
     """
 
-    def __init__(self, engine: Engine, router: ChampionRouter, tasks: tuple[str, ...]) -> None:
+    def __init__(self, engine: Engine, router: ChampionRouter, tasks: tuple[str, ...], provider: str) -> None:
         self.tasks: Final = tasks
+        self.provider: Final = provider
         self._engine = engine
         self._router = router
 
@@ -103,6 +104,10 @@ class ServedModel:
     def serving(self) -> tuple[str, ...]:
         """``name@version`` of what answers now, also after a swap."""
         return tuple(sorted({f"{ref.name}@{ref.version}" for ref in self._router.serving().values()}))
+
+    def embedding_space(self) -> str | None:
+        """The space that embeddings are in now, where the model gives any."""
+        return self._router.embedding_space()
 
     def close(self) -> None:
         """Answer no more; closing twice is harmless."""
@@ -183,4 +188,4 @@ def open_model(
     except BaseException:
         router.close()
         raise
-    return ServedModel(engine, router, answered)
+    return ServedModel(engine, router, answered, models.provider)

@@ -42,7 +42,8 @@ class Status(msgspec.Struct, tag="status"):
 
     ``done`` and ``left`` are the work read and still to read up to the end of the
     sources, in the sources' own units (records or bytes), for a progress bar. ``models``
-    are those that read posts now, as ``name@version``.
+    are those that read posts now, as ``name@version``, on ``provider``, with embeddings in
+    ``embedding_space`` where they give any.
     """
 
     totals: Totals
@@ -52,6 +53,8 @@ class Status(msgspec.Struct, tag="status"):
     done: int = 0
     left: int = 0
     models: tuple[str, ...] = ()
+    provider: str = ""
+    embedding_space: str | None = None
 
 
 class Ended(msgspec.Struct, tag="ended"):

@@ -20,6 +20,7 @@ from inference.promotion import point, roll_back
 from inference.repository import Repository
 from inference.routing import Share
 from inference.rows import RowError, Text
+from inference.tasks import EMBEDDING
 
 _LOG = logging.getLogger("groundswell.models")
 
@@ -89,6 +90,11 @@ class ChampionRouter:
     def serving(self) -> dict[str, ModelRef]:
         """Task → the champion that answers it now."""
         return {task: seat.champion.loaded.ref for task, seat in self._of_task.items()}
+
+    def embedding_space(self) -> str | None:
+        """The space that embeddings are in now, where they can be asked for."""
+        seat = self._of_task.get(EMBEDDING)
+        return seat.champion.loaded.manifest.embedding_space if seat else None
 
     def look(self) -> None:
         """Look at the aliases now and do what they ask for; returns when it is done. Never raises."""

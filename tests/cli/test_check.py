@@ -7,13 +7,35 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
+from groundswell.settings import Models
+from tests.inference.tiny_bert import published_bert
 
 
 def test_a_valid_file_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "groundswell.toml"
     path.write_text('[kafka]\nbootstrap_servers = "nowhere.invalid:9092"\n[sources]\nuse = ["kafka"]\n')
     assert main(["check", "-c", str(path)]) == 0
-    assert capsys.readouterr().out == f"{path}: valid\n"
+    said, model = capsys.readouterr().out.splitlines()
+    assert said == f"{path}: valid"
+    assert model.startswith(f"models: {Models().posts} on cpu: version ") and " answers sentiment" in model
+
+
+def test_it_says_which_model_reads_posts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    version = published_bert(tmp_path, embedding_space="one").name
+    here = f"models.repository={tmp_path}"
+    for overrides, expected in (
+        (
+            [here, "models.posts=tiny-bert"],
+            f"tiny-bert on cpu: version {version} answers sentiment, emotion, embedding, space one",
+        ),
+        ([here, "models.posts=absent"], "absent on cpu, which is not on this machine: no model 'absent' in"),
+        (["models.repository=s3://key:secret@models/here", "models.posts=far"], "far on cpu, from s3://"),
+        (["models.posts="], "turned off"),
+    ):
+        assert main(["check", *(word for override in overrides for word in ("--set", override))]) == 0
+        said = capsys.readouterr().out
+        assert said.splitlines()[1].startswith(f"models: {expected}")
+        assert "secret" not in said
 
 
 def test_an_invalid_file_names_key_value_and_what_is_allowed(

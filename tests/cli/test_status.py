@@ -46,7 +46,9 @@ def reporting(overrides: list[str], tmp_path: Path) -> Iterator[Waits]:
         Presence(
             connect(url),
             waits,
-            lambda: Status(totals, epochs=1, lag=7, waits={}, models=("encoder@3",)),
+            lambda: Status(
+                totals, epochs=1, lag=7, waits={}, models=("encoder@3",), provider="cpu", embedding_space="minilm-1"
+            ),
             job="posts",
             process=process,
             prefix="blue:",
@@ -69,9 +71,9 @@ def test_a_table_shows_each_process(
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["status", *options(overrides)]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert " ".join(header.split()) == "process host pid state up seen posts/s docs dead lag model waits for"
+    assert " ".join(header.split()) == "process host pid state up seen posts/s docs dead lag model on space waits for"
     assert [row.split()[0] for row in rows] == ["posts/0", "posts/1"]
-    assert re.search(rf" {os.getpid()} +running +\d+s +0s .* 1,190 +10 +7 +encoder@3 *$", rows[0])
+    assert re.search(rf" {os.getpid()} +running +[\dms ]+ +\d+s .* 1,190 +10 +7 +encoder@3 +cpu +minilm-1 *$", rows[0])
 
 
 def test_json_is_one_object_a_process(
@@ -82,6 +84,7 @@ def test_json_is_one_object_a_process(
     assert (first["process"], second["process"]) == (0, 1)
     assert (first["state"], first["pid"]) == ("running", os.getpid())
     assert first["totals"]["documents"] == 1190
+    assert (first["models"], first["provider"], first["embedding_space"]) == (["encoder@3"], "cpu", "minilm-1")
 
 
 def test_it_says_what_is_waited_for(

@@ -324,6 +324,7 @@ class TestSearching:
         assert library.count_by("lang") == {"en": 3, "fr": 1, "ja": 1}
         assert library.count_by("lang", limit=1) == {"en": 3}
         assert library.count_by("sentiment.label") == {"negative": 2, "positive": 1}
+        assert library.count_by("emotion.label") == {}
         assert next(iter(library.count_by("hashtags").items())) == ("harvey", 2)
         assert library.count_by("source") == {"test": 4, "twitter": 1}
 
