@@ -17,6 +17,9 @@ CALIBRATION = "calibration.json"
 VOCABULARY = "vocabulary.json"
 TOKENIZER = "tokenizer.json"
 
+#: The value of ``encoder`` for a bag of n-grams.
+NGRAMS = "ngrams"
+
 Precision = Literal["fp32", "fp16", "int8"]
 
 

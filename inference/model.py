@@ -14,7 +14,7 @@ from groundswell.errors import ModelError
 from groundswell.records import Analysis, Scores
 from inference.device import GPU_TOKENS, Device, DeviceError, Shape
 from inference.heads import Classes, Embedding, pool
-from inference.manifest import TOKENIZER, VOCABULARY, Golden, Precision
+from inference.manifest import NGRAMS, TOKENIZER, VOCABULARY, Golden, Precision
 from inference.ngrams import Encoded as Bag
 from inference.ngrams import NgramEncoder, Vocabulary, pad
 from inference.processors import granted_processors
@@ -23,8 +23,7 @@ from inference.session import Session
 from inference.tokens import TOKENS, TokenEncoder
 from inference.version import ModelVersion
 
-#: The value of ``encoder`` in the manifest of a bag-of-n-grams model, and its graph's input.
-NGRAMS: Final = "ngrams"
+#: The input of a graph that reads a bag of n-grams.
 IDS: Final = "ids"
 
 #: Tokens of a batch for each thread of a processor: a transformer of MiniLM's size was fastest between 250 and 1,000

@@ -5,13 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
 
 from groundswell.errors import ModelError
 from groundswell.records import ModelRef
-from inference.manifest import CALIBRATION, FORMAT, LABELS, MANIFEST, Calibration, Manifest, Precision
+from inference.manifest import (
+    CALIBRATION,
+    FORMAT,
+    LABELS,
+    MANIFEST,
+    MODEL,
+    NGRAMS,
+    Calibration,
+    Head,
+    Manifest,
+    Precision,
+    Tensor,
+    Tokens,
+)
 from inference.names import is_plain
 
 #: The model card; it tells about a version and is no part of its identity.
@@ -26,6 +39,23 @@ _AUTO: Final[dict[bool, tuple[Precision, ...]]] = {True: ("fp16", "fp32"), False
 _CPU: Final = "cpu"
 
 T = TypeVar("T")
+
+
+class Reading(Protocol):
+    """How the files of a version are read: what decides its answers beside them."""
+
+    @property
+    def encoder(self) -> str: ...
+    @property
+    def tokens(self) -> Tokens | None: ...
+    @property
+    def outputs(self) -> tuple[Tensor, ...]: ...
+    @property
+    def heads(self) -> tuple[Head, ...]: ...
+    @property
+    def graphs(self) -> dict[Precision, str]: ...
+    @property
+    def embedding_space(self) -> str | None: ...
 
 
 class ModelVersion:
@@ -89,13 +119,40 @@ def open_version(folder: Path, name: str, version: str) -> ModelVersion:
     return ModelVersion(folder, manifest)
 
 
-def content_version(files: Mapping[str, str]) -> str:
-    """The name of the version that has these files (name → sha256): the same ones give the same name anywhere."""
+def content_version(files: Mapping[str, str], reading: Reading) -> str:
+    """The name of the version that has these files (name → sha256) and reads them so: the same anywhere.
+
+    What is read in the plainest way (:func:`_unusual` has nothing to tell) is named by its files alone.
+    """
     whole = hashlib.sha256()
     for name, digest in sorted(files.items()):
         if name != CARD:
             whole.update(f"{name}\x00{digest}\x00".encode())
+    unusual = _unusual(reading)
+    if unusual:
+        # No file is without a name, so nothing that is listed can look like this.
+        whole.update(b"\x00" + msgspec.json.encode(unusual, order="deterministic"))
     return whole.hexdigest()[:12]
+
+
+def _unusual(reading: Reading) -> dict[str, Any]:
+    """How a version is read where that is not the plainest way: n-grams, one fp32 graph, a head for each output.
+
+    A manifest's inputs and outputs are left out: they follow from the graph, which is held to them.
+    """
+    found: dict[str, Any] = {}
+    heads = sorted(reading.heads, key=lambda head: (head.task, head.output))
+    if reading.encoder != NGRAMS:
+        found["encoder"] = reading.encoder
+    if reading.tokens is not None:
+        found["tokens"] = reading.tokens
+    if heads != [Head(task=name, output=name) for name in sorted(tensor.name for tensor in reading.outputs)]:
+        found["heads"] = heads
+    if reading.graphs != {"fp32": MODEL}:
+        found["graphs"] = reading.graphs
+    if reading.embedding_space is not None:
+        found["embedding_space"] = reading.embedding_space
+    return found
 
 
 def decode_manifest(path: Path | str, content: bytes, name: str, version: str) -> Manifest:

@@ -19,8 +19,8 @@ import numpy as np
 from groundswell.errors import GroundswellError, ModelError
 from groundswell.records import ModelRef
 from inference.calibration import softmax
-from inference.manifest import CALIBRATION, LABELS, MODEL, VOCABULARY, Calibration, Golden, Head, Source
-from inference.model import IDS, NGRAMS
+from inference.manifest import CALIBRATION, LABELS, MODEL, NGRAMS, VOCABULARY, Calibration, Golden, Head, Source
+from inference.model import IDS
 from inference.ngrams import MAX_WORDS, pad
 from inference.session import Session
 from inference.version import CARD

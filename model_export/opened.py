@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from groundswell.errors import ModelError
 from inference.engine import Engine
 from inference.limits import Limits
-from inference.manifest import Manifest
-from inference.model import NGRAMS, Model
+from inference.manifest import NGRAMS, Manifest
+from inference.model import Model
 from inference.names import CHAMPION, parse
 from inference.repository import Repository
 from inference.routing import FixedRouter

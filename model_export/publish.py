@@ -60,8 +60,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """Named by content: the same files give the same version on every machine."""
-        return content_version({name: hashlib.sha256(content).hexdigest() for name, content in self.files.items()})
+        """Named by content: the same files, read in the same way, give the same version on every machine."""
+        return content_version(_hashes(self.files), self)
 
 
 def publish(
@@ -126,12 +126,15 @@ def _place(repository: Repository, ref: ModelRef, draft: Draft, parent: str | No
 
 
 def _manifest(draft: Draft, parent: str | None) -> bytes:
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in draft.files.items()}
     manifest = Manifest(
         format=FORMAT,
         version=draft.version,
         created_at=datetime.now(UTC).replace(microsecond=0),
         parent=parent,
-        **{**msgspec.structs.asdict(draft), "files": hashes},
+        **{**msgspec.structs.asdict(draft), "files": _hashes(draft.files)},
     )
     return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
+
+
+def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}

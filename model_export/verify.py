@@ -13,7 +13,6 @@ from groundswell.errors import ModelError
 from inference.manifest import MANIFEST
 from inference.model import Model
 from inference.repository import Repository
-from inference.session import Session
 from inference.version import ModelVersion, content_version, open_version
 
 #: Endings of files that hold a pickle, or may.
@@ -27,7 +26,7 @@ def verify(repository: Repository, reference: str, *, provider: str = "cpu") -> 
     """What is wrong with a version, each with its reason; nothing when it may serve on ``provider``.
 
     It is loaded by the very code that serves it, in the precision that ``auto`` chooses,
-    and must repeat its golden answers; its other graphs must load with its signature.
+    and must repeat its golden answers; so must its other graphs on the processor.
     """
     try:
         version = repository.open(reference)
@@ -70,10 +69,10 @@ def require_good(version: ModelVersion, *, provider: str = "cpu") -> None:
 
 
 def _identity(version: ModelVersion) -> Iterator[str]:
-    named = content_version(version.manifest.files)
+    named = content_version(version.manifest.files, version.manifest)
     if named != version.ref.version:
         yield (
-            f"{version.folder / MANIFEST} is of {version.ref.version}, but these files are {named}: "
+            f"{version.folder / MANIFEST} is of {version.ref.version}, but what is here would be {named}: "
             "the version was changed after it was published; publish it again"
         )
 
@@ -115,11 +114,16 @@ def _tensors(message: Any) -> Iterator[Any]:
 
 
 def _other_graphs(version: ModelVersion, provider: str) -> Iterator[str]:
+    """Prove the graphs that were not chosen, on the processor: there every precision runs.
+
+    All are held to the same golden answers, so a version that is published here cannot turn
+    out elsewhere to be too far from them.
+    """
     manifest = version.manifest
-    _, chosen = version.graph(provider=provider)
+    chosen, _ = version.graph(provider=provider)
     for precision, name in manifest.graphs.items():
-        if name != chosen:
+        if precision != chosen:
             try:
-                Session(version.read(name), manifest.inputs, manifest.outputs, provider=provider, threads=1)
+                Model(version, precision=precision, threads=1)
             except ModelError as error:
-                yield f"{version.folder / name}, its graph in {precision}, must not serve: {error}"
+                yield f"{version.folder / name}, its graph in {precision}: {error}"

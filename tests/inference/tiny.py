@@ -10,8 +10,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from inference.manifest import CALIBRATION, LABELS, MANIFEST, MODEL, VOCABULARY, Calibration, Golden, Head, Source
-from inference.model import NGRAMS
+from inference.manifest import (
+    CALIBRATION,
+    LABELS,
+    MANIFEST,
+    MODEL,
+    NGRAMS,
+    VOCABULARY,
+    Calibration,
+    Golden,
+    Head,
+    Source,
+)
 from inference.ngrams import Vocabulary
 from model_export.graph import INPUT, bag_graph, output
 from model_export.publish import Draft, publish

@@ -14,7 +14,7 @@ import msgspec
 import onnx
 import pytest
 
-from inference.manifest import CALIBRATION, LABELS, MANIFEST, MODEL, TOKENIZER, Calibration
+from inference.manifest import CALIBRATION, LABELS, MANIFEST, MODEL, TOKENIZER, Calibration, Manifest
 from inference.repository import Repository
 from inference.version import content_version
 from model_export.verify import verify, verify_folder
@@ -34,8 +34,12 @@ def settle(folder: Path, **fields: Any) -> Path:
     """Make manifest and folder agree with the files as they are, so that no hash or name tells of a change."""
     manifest = msgspec.json.decode((folder / MANIFEST).read_bytes())
     files = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in manifest["files"]}
-    version = content_version(files)
-    (folder / MANIFEST).write_bytes(msgspec.json.encode({**manifest, "files": files, "version": version, **fields}))
+    manifest |= {"files": files, **fields}
+    try:
+        version = content_version(files, msgspec.convert(manifest, Manifest))
+    except msgspec.ValidationError:
+        version = "0" * 12  # no manifest at all, so nothing of it names a version
+    (folder / MANIFEST).write_bytes(msgspec.json.encode({**manifest, "version": version}))
     return folder.rename(folder.with_name(version))
 
 
@@ -189,6 +193,22 @@ def second_graph(folder: Path) -> None:
     settle(folder, graphs={"fp32": "model.int8.onnx", "int8": MODEL})
 
 
+def reread(folder: Path) -> None:
+    """Other windows, as if somebody had edited the manifest: every hash is right."""
+    tiny.remanifest(folder, tokens={**manifest(folder)["tokens"], "max_windows": 1})
+
+
+def other_second_graph(folder: Path) -> None:
+    """A graph in another precision that says something else."""
+    model = onnx.load(folder / MODEL)
+    other_weights(model)
+    (folder / "model.fp32.onnx").write_bytes(model.SerializeToString())
+    (folder / MANIFEST).write_bytes(
+        msgspec.json.encode({**manifest(folder), "files": {**manifest(folder)["files"], "model.fp32.onnx": ""}})
+    )
+    settle(folder, graphs={"fp32": "model.fp32.onnx", "int8": MODEL})
+
+
 DAMAGES: dict[str, tuple[Damage, str]] = {
     "a corrupt graph": (added(MODEL, b"\x00" * 100), f"{MODEL} is not the file"),
     "a truncated graph": (truncated(MODEL), f"{MODEL} is not the file"),
@@ -229,13 +249,15 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "no heads": (changed(heads=[]), "no heads"),
     "a head without an output": (changed(heads=[{"task": "sentiment", "output": "nowhere"}]), "'nowhere'"),
     "no graphs": (changed(graphs={}), "names no graph"),
-    "another graph that is broken": (second_graph, "its graph in fp32, must not serve"),
+    "another graph that is broken": (second_graph, "its graph in fp32: .* must not serve"),
+    "another graph that answers otherwise": (other_second_graph, "its graph in fp32: .* the golden input"),
     "a pickle beside": (added("weights.pkl", pickle.dumps([1])), "weights.pkl holds a pickle"),
     "a pickle by another name": (added("notes.txt", pickle.dumps([1])), "notes.txt holds a pickle"),
     "a pickle that is listed": (listed("pytorch_model.bin", b"x"), "pytorch_model.bin holds a pickle"),
     "a torch file": (torch_file, "weights holds a pickle"),
     "a file that is not listed": (added("notes.txt", b"hello"), "notes.txt is not in"),
     "a change that hashes agree with": (changed_and_agreed_upon, "changed after it was published"),
+    "another way to read the same files": (reread, "changed after it was published"),
 }
 
 
