@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from cli.models_parts import Part, add_json, console, needs, progress
+from cli.models_parts import Part, add_json, console, needs, steps
 from cli.options import load
+from cli.printing import printable
 from groundswell.errors import SettingsError
+from model_export.labelled_file import read
+
+if TYPE_CHECKING:
+    from model_export.optimise import Optimised
 
 #: Where runs lie unless told otherwise.
 _RUNS = Path("runs")
@@ -22,26 +29,30 @@ def run_export(args: argparse.Namespace) -> int:
     load(args)
     with needs("train", "exporting"):
         from model_export.export import export
-    from model_export.labelled_file import read
-
     samples = None if args.data is None else [row.text for row in read(args.data)]
-    with progress(f"exporting {args.folder.name}"):
+    with steps(f"exporting {args.folder.name}"):
         found = export(args.folder, samples=samples, opset=args.opset)
     if args.json:
         print(msgspec.json.encode(found).decode())
         return 0
     out = console()
-    out.print(f"exported {escape(str(found.path))}, opset {found.opset}", highlight=False)
+    space = f"; embeddings in the space {found.embedding_space}" if found.embedding_space else ""
+    out.print(f"exported {escape(str(found.path))}, opset {found.opset}{escape(space)}", highlight=False)
     out.print(_distances(found.parity))
     return 0
 
 
-def _distances(parity: dict[str, float]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("distance of the graph from the network")
-    table.add_column("largest", justify="right")
+def _distances(parity: Mapping[str, float]) -> Table:
+    table = _table("output", "largest distance from the network")
     for name, value in parity.items():
         table.add_row(escape(name), f"{value:.2g}")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("form", "task", "data", "output") else "right")
     return table
 
 
@@ -49,20 +60,52 @@ def run_optimise(args: argparse.Namespace) -> int:
     """Write the other forms of a run's graph, each with what it loses and gains."""
     load(args)
     with needs("export", "optimising"):
-        from model_export.optimise import FORMS, optimise
-    forms = tuple(args.forms.split(",")) if args.forms else tuple(FORMS)
-    unknown = [form for form in forms if form not in FORMS]
-    if unknown:
+        from model_export.optimise import FORMS, INT8_STATIC, optimise
+    # Static scales need texts to be worked out from.
+    usual = [form for form in FORMS if args.data is not None or form != INT8_STATIC]
+    forms = usual if args.forms is None else [form.strip() for form in args.forms.split(",")]
+    if unknown := [form for form in forms if form not in FORMS]:
         raise SettingsError(f"--forms {args.forms}: there is no form {unknown[0]!r}: there are {', '.join(FORMS)}")
-    with progress(f"optimising {args.folder.name}", "steps") as show:
+    with steps(f"optimising {args.folder.name}") as show:
         found = optimise(
-            args.folder, forms, data=args.data, word_bits=args.word_bits, threads=args.threads or 1, progress=show
+            args.folder, forms, data=args.data, word_bits=args.word_bits, threads=args.threads, progress=show
         )
     if args.json:
         print(msgspec.json.encode(found).decode())
         return 0
-    console().print(msgspec.to_builtins(found))
+    out = console()
+    out.print(_speeds(found))
+    out.print(_losses(found))
+    for note in found.notes:
+        out.print(escape(printable(note)), highlight=False)
     return 0
+
+
+def _speeds(found: Optimised) -> Table:
+    table = _table("form", "MB", "texts/s", "gain")
+    table.add_row("fp32", f"{found.bytes / 1e6:.1f}", f"{found.texts_per_second:,.0f}", "1.00")
+    for name, form in found.forms.items():
+        table.add_row(name, f"{form.bytes / 1e6:.1f}", f"{form.texts_per_second:,.0f}", f"{form.gain:.2f}")
+    return table
+
+
+def _losses(found: Optimised) -> Table:
+    """A line for each form and head: macro-recall where labels are known, the cosine of embeddings."""
+    table = _table("form", "task", "data", "n", "same label", "farthest", "macro-recall", "change", "95 % interval")
+    for name, form in found.forms.items():
+        for task, loss in form.classes.items():
+            told = (name, escape(task)), (f"{loss.agreement:.2%}", f"{loss.largest:.3f}")
+            for data, pair in loss.sets.items():
+                change = f"{pair.difference:+.4f}", f"{pair.low:+.4f} to {pair.high:+.4f}"
+                table.add_row(*told[0], escape(printable(data)), f"{pair.n:,}", *told[1], f"{pair.after:.4f}", *change)
+            if not loss.sets:
+                table.add_row(*told[0], "", f"{loss.texts:,}", *told[1])
+        if form.embedding is not None:
+            cosine = f"cosine {form.embedding.worst_cosine:.4f} at worst, {form.embedding.mean_cosine:.4f} on average"
+            table.add_row(name, "embedding", cosine, f"{form.embedding.texts:,}")
+            for kind, points in form.embedding.points_lost.items():
+                table.add_row(name, "embedding", f"{kind}: {points:+.2f} points lost")
+    return table
 
 
 def run_import(args: argparse.Namespace) -> int:
@@ -71,7 +114,7 @@ def run_import(args: argparse.Namespace) -> int:
     with needs("train", "importing"):
         from model_export.import_folder import import_folder
     run = args.out or _RUNS / args.folder.resolve().name
-    with progress(f"importing {args.folder.name}"):
+    with steps(f"importing {args.folder.name}"):
         found = import_folder(
             args.folder,
             run,
@@ -83,7 +126,13 @@ def run_import(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode(found).decode())
         return 0
-    console().print(f"imported {escape(str(args.folder))} into {escape(str(run))}", highlight=False)
+    out = console()
+    out.print(
+        f"imported the {escape(found.architecture)} of {escape(str(args.folder))} into {escape(str(run))}, "
+        f"opset {found.opset}; licence: {escape(printable(found.licence or 'not stated'))}",
+        highlight=False,
+    )
+    out.print(_distances(found.parity))
     return 0
 
 
@@ -111,7 +160,9 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 def _optimise_arguments(parser: argparse.ArgumentParser) -> None:
     _run_folder(parser, "folder of a run that is exported")
     parser.add_argument(
-        "--forms", metavar="A,B,...", help="of fused, fp16, int8 and int8-static those to make (default: all)"
+        "--forms",
+        metavar="A,B,...",
+        help="of fused, fp16, int8 and int8-static those to make (default: all; without --data not int8-static)",
     )
     parser.add_argument(
         "--data",

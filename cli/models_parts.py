@@ -105,9 +105,23 @@ def progress(what: str, unit: str = "") -> Iterator[Show]:
         task = bar.add_task(what, total=None, note="")
 
         def show(done: int, total: int, note: str) -> None:
-            bar.update(task, completed=done, total=total, note=note)
+            bar.update(task, completed=done, total=total or None, note=note)
 
         yield show
+
+
+@contextmanager
+def steps(what: str) -> Iterator[Callable[[str], None]]:
+    """A bar without an end on standard error, with the name of the step that runs, while that is a terminal."""
+    with progress(what) as show:
+        count = -1
+
+        def begin(step: str) -> None:
+            nonlocal count
+            count += 1
+            show(count, 0, step)
+
+        yield begin
 
 
 def _show_nothing(done: int, total: int, note: str) -> None:

@@ -18,6 +18,7 @@ from cli.models_parts import Part, add_json, add_repository, console, needs, pla
 from cli.printing import printable
 from groundswell.errors import SettingsError
 from inference.names import CHAMPION
+from inference.processors import granted_processors
 from model_export.tracking import Run, tracked
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 #: The graphs of a run that can be published, by their form.
 FORMS = ("fp32", "fused", "fp16", "int8", "int8-static")
-#: Decimal places of the figures in a manifest.
-_PLACES = 4
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -47,14 +46,12 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("--force: give the reason; it stays in the manifest")
     there, settings = place(args)
     with needs("export", "publishing"):
-        from model_export.draft import draft as make_draft
-
         from model_export import admission
+        from model_export.draft import draft as make_draft
         from model_export.evidence import gathered
         from model_export.publish import publish
     repository = there.open()
-    with progress(f"making a version of {args.folder.name}"):
-        draft = make_draft(args.folder, form=args.form)
+    draft = make_draft(args.folder, form=args.form)
     named = f"{draft.name}@{draft.version}"
     if repository.aliases(draft.name).get(args.alias) == draft.version:
         repository.open(named)
@@ -62,8 +59,16 @@ def run(args: argparse.Namespace) -> int:
         _print(args, told, f"{named} is the {args.alias} already")
         return 0
     evidence = gathered(args.folder, args.data, [head.task for head in draft.heads if head.kind == "classes"])
+    threads = settings.models.threads or granted_processors()
     with tracked(args.mlflow, f"groundswell publish {draft.name}", named) as log:
         with progress("judging", "texts") as show:
+            draft = make_draft(
+                args.folder,
+                form=args.form,
+                evidence=evidence,
+                threads=threads,
+                progress=lambda what, done, total: show(done, total, f"{named} on {what}"),
+            )
             found = admission.examine(
                 draft,
                 repository,
@@ -86,20 +91,13 @@ def run(args: argparse.Namespace) -> int:
         )
         _log(log, told)
         if not refused:
-            metrics = {f"{task}/{Path(each.data).name}": _rounded(each) for task, each in found.compared.items()}
-            draft = msgspec.structs.replace(draft, metrics=draft.metrics | metrics, forced=told.forced)
+            draft = msgspec.structs.replace(draft, forced=told.forced)
             publish(there.root, draft, args.alias, new_space=args.new_space, cache=there.cache)
     if refused:
         _print(args, told, f"{named} is not published")
         return 1
     _print(args, told, f"published {named} as {args.alias} in {repository.where}")
     return embed.begin(settings, draft.name, there.root) if args.new_space and args.alias == CHAMPION else 0
-
-
-def _rounded(each: Compared) -> dict[str, float]:
-    from model_export.admission import figures
-
-    return {name: round(value, _PLACES) for name, value in figures(each.candidate).items()}
 
 
 def _log(log: Run, told: Published) -> None:

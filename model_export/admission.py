@@ -240,18 +240,14 @@ class _Bench:
             )
 
     def _judged(self, judgement: Judgement) -> Judged:
-        return Judged(self._evidence[judgement.task].sha256, figures(judgement))
+        return Judged(self._evidence[judgement.task].sha256, _figures(judgement))
 
 
-def figures(judgement: Judgement) -> dict[str, float]:
-    """The figures of a judgement as a manifest keeps them, with the bounds of their intervals."""
-    found: dict[str, float] = {
+def _figures(judgement: Judgement) -> dict[str, float]:
+    return {
         "n": judgement.n,
         "accuracy": judgement.accuracy,
         "macro_f1": judgement.macro_f1,
         "macro_recall": judgement.macro_recall,
         "calibration_error": judgement.calibration_error,
     }
-    for name, interval in judgement.intervals.items():
-        found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return found
