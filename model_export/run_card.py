@@ -82,17 +82,15 @@ def _figures(facts: RunFacts) -> str:
             ("data", "n", *_HEADER, "calibration error"),
             (f"| {name} | {_row(figures)} |" for name, figures in metrics.items()),
         )
-        + f"\n\nTaken of the very graph that is shipped ({facts.form}), through the engine that serves it. In brackets: "
-        "95 % confidence\nintervals by bootstrap over the rows. Calibration error: expected calibration error of the "
-        "best label, 15 bins\nof equal count."
+        + f"\n\nTaken of the very graph that is shipped ({facts.form}), through the engine that serves it. In "
+        "brackets: 95 % confidence\nintervals by bootstrap over the rows. Calibration error: expected calibration "
+        "error of the best label, 15 bins\nof equal count."
     )
 
 
 def _row(figures: Mapping[str, float]) -> str:
-    cells = [f"{figures['n']:,.0f}"]
-    for name in _FIGURES:
-        cells.append(f"{figures[name]:.3f} ({figures[f'{name}_low']:.3f}–{figures[f'{name}_high']:.3f})")
-    return " | ".join([*cells, f"{figures['calibration_error']:.3f}"])
+    cells = [f"{figures[name]:.3f} ({figures[f'{name}_low']:.3f}–{figures[f'{name}_high']:.3f})" for name in _FIGURES]
+    return " | ".join([f"{figures['n']:,.0f}", *cells, f"{figures['calibration_error']:.3f}"])
 
 
 def _loss(facts: RunFacts) -> str:
@@ -271,10 +269,8 @@ def _again(facts: RunFacts) -> str:
         task, folder = facts.imported.task, facts.imported.folder
         pairs = " --pairs" if facts.draft.tokens and facts.draft.tokens.pairs else ""
         normaliser = f" --normaliser {facts.draft.tokens.normaliser}" if facts.draft.tokens else ""
-        first = [
-            f"groundswell models import {folder} --task {task} --max-length {facts.imported.max_length}"
-            f"{normaliser}{pairs} --out RUN"
-        ]
+        length = f" --max-length {facts.imported.max_length}"
+        first = [f"groundswell models import {folder} --task {task}{length}{normaliser}{pairs} --out RUN"]
     else:
         first = [f"groundswell models train {name} --data DATA --out RUN", "groundswell models export RUN"]
     if facts.form in FILES:
