@@ -23,6 +23,8 @@ _INTRODUCTION = (
     "Made by `make bench`. *Ours* and *peer* ran side by side in one run, servers and clients on the same machine;"
     " their ratio travels better than either figure."
 )
+#: In place of a table, where a benchmark says that it cannot be run and ends without an error.
+_NOTHING = "Not measured: what it needs was not installed."
 _PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -92,7 +94,7 @@ def page(sections: Sequence[tuple[str, str, Sequence[Row]]], where: str, when: d
         f"{when:%Y-%m-%d}: {where}." + (" Quick runs, of under a minute each." if quick else ""),
     ]
     for name, text, rows in sections:
-        parts += [f"## {name}", text, table(rows)]
+        parts += [f"## {name}", text, table(rows) if rows else _NOTHING]
     return "\n\n".join(parts) + "\n"
 
 

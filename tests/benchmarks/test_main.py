@@ -28,6 +28,11 @@ def test_the_page_has_the_machine_the_date_and_every_row() -> None:
     )
 
 
+def test_the_page_says_what_was_not_measured() -> None:
+    written = page([("inference", "BERT.", [])], "a processor", datetime(2026, 1, 2, tzinfo=UTC))
+    assert written.endswith("## inference\n\nBERT.\n\nNot measured: what it needs was not installed.\n")
+
+
 def test_the_machine_is_one_line() -> None:
     assert "cores" in machine()
     assert "\n" not in machine()
