@@ -34,6 +34,7 @@ Embed = Callable[[Sequence[str]], NDArray[Any]]
 ROWS: Final = 2_000
 NEIGHBOURS: Final = 10
 
+_SNLI: Final = "snli-dev"
 _AG_NEWS: Final = "topics/ag_news_train_4k_olora.json.gz"
 _ORDER: Final = {"contradiction": 0, "neutral": 1, "entailment": 2}
 #: Rows of a table of cosines that is in memory at once.
@@ -58,58 +59,72 @@ class EmbeddingQuality(msgspec.Struct, frozen=True):
 
 
 class QualityData(msgspec.Struct, frozen=True):
-    """The texts to embed, once each, and what is asked of them: places in ``texts``."""
+    """The texts to embed, once each, and what is asked of them: places in ``texts``.
+
+    ``queries`` are hypotheses with the premise that each is to find among ``premises``.
+    """
 
     texts: tuple[str, ...]
+    premises: tuple[int, ...]
+    queries: tuple[tuple[int, int], ...]
     pairs: Mapping[str, tuple[tuple[int, int, str], ...]]
     topics: tuple[tuple[int, str], ...]
     files: dict[str, str]
 
 
 def quality_data(data: Path, *, rows: int = ROWS) -> QualityData:
-    """What lies below the folder ``data``, up to ``rows`` of each set; raises :class:`DataError` for what is absent."""
+    """What lies below the folder ``data``: up to ``rows`` of each set, and as many queries among all premises.
+
+    Raises :class:`DataError` for what is absent or damaged.
+    """
     files: dict[str, str] = {}
     places: dict[str, int] = {}
     pairs = {}
-    for name in ("snli-dev", "mnli"):
+    sets = {}
+    for name in (_SNLI, "mnli"):
         found, prints = readers.read(name, data)
         files |= {each.path: each.sha256 for each in prints}
-        chosen = _chosen([row for row in found if isinstance(row, PairExample)], rows)
-        pairs[name] = tuple((_place(places, row.premise), _place(places, row.hypothesis), row.label) for row in chosen)
+        sets[name] = [row for row in found if isinstance(row, PairExample)]
+        pairs[name] = tuple(
+            (_place(places, row.premise), _place(places, row.hypothesis), row.label)
+            for row in _chosen(sets[name], rows)
+        )
+    entailed = _chosen([row for row in sets[_SNLI] if row.label == "entailment"], rows)
+    queries = tuple((_place(places, row.hypothesis), _place(places, row.premise)) for row in entailed)
+    premises = tuple(dict.fromkeys(_place(places, row.premise) for row in sets[_SNLI]))
     articles, sha256 = _ag_news(data)
     files[_AG_NEWS] = sha256
     topics = tuple((_place(places, text), label) for text, label in _chosen(articles, rows))
-    return QualityData(tuple(places), pairs, topics, files)
+    return QualityData(tuple(places), premises, queries, pairs, topics, files)
 
 
 def embedding_quality(embed: Embed, data: QualityData) -> EmbeddingQuality:
     """The figures of what ``embed`` makes of ``data``."""
     vectors = embed(data.texts).astype(np.float64)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    figures = _retrieval(vectors, data.pairs["snli-dev"])
+    figures = _retrieval(vectors, data)
     for name, pairs in data.pairs.items():
         figures |= {f"{name}/{figure}": value for figure, value in _similarity(vectors, pairs).items()}
     figures[f"ag-news/precision@{NEIGHBOURS}"] = _precision(vectors, data.topics)
     return EmbeddingQuality(
         figures={name: round(value, 5) for name, value in figures.items()},
-        rows={name: len(pairs) for name, pairs in data.pairs.items()} | {"ag-news": len(data.topics)},
+        rows={name: len(pairs) for name, pairs in data.pairs.items()}
+        | {"ag-news": len(data.topics), "queries": len(data.queries), "premises": len(data.premises)},
         files=data.files,
     )
 
 
-def _retrieval(vectors: NDArray[np.float64], pairs: Sequence[tuple[int, int, str]]) -> dict[str, float]:
-    premises = sorted({premise for premise, _, _ in pairs})
-    column = {premise: number for number, premise in enumerate(premises)}
-    asked = [(column[premise], hypothesis) for premise, hypothesis, label in pairs if label == "entailment"]
+def _retrieval(vectors: NDArray[np.float64], data: QualityData) -> dict[str, float]:
+    column = {premise: number for number, premise in enumerate(data.premises)}
     ranks: list[NDArray[np.int64]] = []
-    for start in range(0, len(asked), _AT_ONCE):
-        part = asked[start : start + _AT_ONCE]
-        cosines = vectors[[hypothesis for _, hypothesis in part]] @ vectors[premises].T
-        right = cosines[np.arange(len(part)), [premise for premise, _ in part]]
+    for start in range(0, len(data.queries), _AT_ONCE):
+        part = data.queries[start : start + _AT_ONCE]
+        cosines = vectors[[query for query, _ in part]] @ vectors[list(data.premises)].T
+        right = cosines[np.arange(len(part)), [column[premise] for _, premise in part]]
         # A tie counts against it.
         ranks.append((cosines >= right[:, None]).sum(axis=1))
     found = np.concatenate(ranks)
-    return {"snli-dev/recall@1": float((found == 1).mean()), "snli-dev/mrr": float((1 / found).mean())}
+    return {f"{_SNLI}/recall@1": float((found == 1).mean()), f"{_SNLI}/mrr": float((1 / found).mean())}
 
 
 def _similarity(vectors: NDArray[np.float64], pairs: Sequence[tuple[int, int, str]]) -> dict[str, float]:

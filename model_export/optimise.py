@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from model_export.fusion import fused
 from model_export.half import half_precision
 from model_export.loss import ClassLoss, EmbeddingLoss, class_loss, embedding_loss, paired
 from model_export.optimise_data import OptimiseData, gather, sample
-from model_export.quantise import quantised
+from model_export.quantise import Bits, quantised
 from model_export.text_batches import TextBatches
 
 FUSED: Final = "fused"
@@ -99,7 +99,7 @@ def optimise(
     *,
     data: Path | None,
     samples: Sequence[Text] | None = None,
-    word_bits: Literal[4, 8] = 8,
+    word_bits: Bits = 8,
     threads: int = 1,
     progress: Progress = lambda _: None,
 ) -> Optimised:
@@ -139,7 +139,7 @@ def optimise(
 class _Making:
     """From the unfused graph to its forms."""
 
-    def __init__(self, run: ExportedRun, calibration: Sequence[Text], word_bits: Literal[4, 8], threads: int) -> None:
+    def __init__(self, run: ExportedRun, calibration: Sequence[Text], word_bits: Bits, threads: int) -> None:
         self._run = run
         self._texts = sample(calibration, CALIBRATION_TEXTS)
         self._word_bits = word_bits
@@ -324,7 +324,7 @@ def _begun(run: ExportedRun, making: _Making, word_bits: int, threads: int) -> O
         return fresh
     if known.source != making.source:
         return fresh
-    return msgspec.structs.replace(fresh, forms=known.forms)
+    return msgspec.structs.replace(known, word_bits=word_bits, threads=threads, tools=making.tools)
 
 
 def _with(report: Optimised, form: str, made: Form) -> Optimised:

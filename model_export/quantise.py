@@ -20,6 +20,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from groundswell.errors import ModelError
 from model_export.fusion import RUNTIME_DOMAIN, in_layers
 
+#: Bits of a number in a large table of embeddings.
+Bits = Literal[4, 8]
 #: Tensor → the smallest and the largest value that it held while texts were read.
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -34,7 +36,7 @@ _ZERO: Final = 128
 _LARGEST: Final = 255
 
 
-def quantised(model: ModelProto, *, ranges: Ranges | None = None, word_bits: Literal[4, 8] = 8) -> ModelProto:
+def quantised(model: ModelProto, *, ranges: Ranges | None = None, word_bits: Bits = 8) -> ModelProto:
     """A fused graph with its layers' weights and its embeddings in signed bytes.
 
     Activations are quantised a token at a time, or, with ``ranges`` for each of

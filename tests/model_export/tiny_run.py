@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, numpy_helper
 
 from inference.manifest import Calibration, Tokens
 from inference.rows import Text
+from inference.session import Session
 from inference.tokens import TokenEncoder
+from model_export.text_batches import TextBatches
 from tests.inference.tiny_bert import HEADS, HIDDEN, NLI_HEADS, TinyBert, tiny_tokenizer
+
+Answers = dict[str, NDArray[Any]]
 
 #: Texts of many lengths, all of words that the tiny tokenizer knows.
 TEXTS = tuple(
-    " ".join(np.random.default_rng(number).choice("good bad the city rain very love hate day not".split(), 1 + number))
+    " ".join(
+        np.random.default_rng(number).choice(
+            ["good", "bad", "the", "city", "rain", "very", "love", "hate", "day", "not"], 1 + number
+        )
+    )
     for number in range(40)
 )
 SINGLES = Tokens(max_length=24, overlap=4, max_windows=3, normaliser="social")
@@ -57,3 +71,54 @@ def labelled(bert: TinyBert, texts: tuple[Text, ...] = TEXTS) -> list[dict[str, 
         said = {"text": text} if isinstance(text, str) else dict(zip(("premise", "hypothesis"), text, strict=True))
         rows.append(said | {"label": labels[number % len(labels)]})
     return rows
+
+
+def branched(graph: bytes) -> ModelProto:
+    """The tiny model with a second branch on its first layer: other weights, which ``emotion`` alone reads."""
+    model = onnx.load_model_from_string(graph)
+    norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
+    above = {norms[2].output[0]}
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in list(model.graph.node):
+        if not above.intersection(node.input):
+            continue
+        above.update(node.output)
+        if node.output[0] in HEADS or node.output[0] == "embedding":
+            if node.output[0] == "emotion":
+                node.input[0] = f"branch/{node.input[0]}"
+            continue
+        copy = deepcopy(node)
+        copy.name, copy.output[0] = f"branch/{node.name}", f"branch/{node.output[0]}"
+        for place, read in enumerate(copy.input):
+            if read in above and read != norms[2].output[0]:
+                copy.input[place] = f"branch/{read}"
+            elif read.startswith("1."):
+                copy.input[place] = f"branch/{read}"
+                if copy.input[place] not in weights:
+                    changed = numpy_helper.to_array(weights[read]) * np.float32(-0.9)
+                    weights[copy.input[place]] = numpy_helper.from_array(changed, copy.input[place])
+        model.graph.node.insert(list(model.graph.node).index(node) + 1, copy)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(weights.values())
+    read = {name for node in model.graph.node for name in node.input} | {each.name for each in model.graph.output}
+    while unread := [node for node in model.graph.node if not read.intersection(node.output)]:
+        for node in unread:
+            model.graph.node.remove(node)
+        read = {name for node in model.graph.node for name in node.input} | {each.name for each in model.graph.output}
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def session_of(model: ModelProto, bert: TinyBert) -> Session:
+    """A form of the tiny model, ready to run."""
+    return Session(model.SerializeToString(), bert.inputs, bert.outputs, threads=1)
+
+
+def answers(session: Session, encoder: TokenEncoder, texts: Sequence[Text], *, tokens: int = 512) -> Answers:
+    """What a form says of texts, by output; ``tokens`` 1 reads each row alone, without padding."""
+    return TextBatches(encoder, texts, tokens=tokens).through(session, session.outputs)
+
+
+def farthest(first: Answers, second: Answers) -> float:
+    """The largest distance between any two numbers of two answers."""
+    return max(float(np.abs(first[name] - second[name]).max()) for name in first)
