@@ -91,12 +91,38 @@ docs: .venv/.installed-all ## make the reference pages from the code
 	$(BIN)/groundswell docs settings > build/page && mv build/page docs/settings.md
 	$(BIN)/groundswell docs example > build/page && mv build/page groundswell.example.toml
 
-# Where the public data lies: make models DATA=/some/where
+# Where the public data lies, where runs are kept, and the repository that versions are published in:
+# make models DATA=/some/where MODELS=build/my-models
 DATA ?= ../shared/data
+RUNS ?= build/models
+MODELS ?= models
+STARTERS := encoder nli
+LIFE := $(BIN)/groundswell models
 
+# Each step leaves what is finished as it is, so what was interrupted goes on where it was.
 .PHONY: models
-models: .venv/.installed-all ## train and publish the sentiment baseline from the public data
-	$(BIN)/python -m model_export.baseline --data $(DATA) --out models
+models: .venv/.installed-train ## train and publish the baseline, the encoder and nli from the public data
+	$(LIFE) baseline --data $(DATA) --out $(MODELS)
+	@$(MAKE) --no-print-directory $(STARTERS:%=publish-%)
+
+$(RUNS)/%/training.json: model_export/recipes/%.toml
+	$(LIFE) train $* --data $(DATA) --out $(RUNS)/$*
+	@touch $@
+
+$(RUNS)/%/export/export.json: $(RUNS)/%/training.json
+	$(LIFE) export $(RUNS)/$*
+	@touch $@
+
+$(RUNS)/%/export/optimise.json: $(RUNS)/%/export/export.json
+	$(LIFE) optimise $(RUNS)/$* --data $(DATA)
+	@touch $@
+
+# Of a version that is the champion already it only says so.
+.PHONY: $(STARTERS:%=publish-%)
+$(STARTERS:%=publish-%): publish-%: $(RUNS)/%/export/optimise.json
+	$(LIFE) publish $(RUNS)/$* --form int8 --data $(DATA) --repository $(MODELS)
+
+.PRECIOUS: $(RUNS)/%/training.json $(RUNS)/%/export/export.json $(RUNS)/%/export/optimise.json
 
 .PHONY: constraints
 constraints: .venv/.installed-all ## renew constraints.txt
