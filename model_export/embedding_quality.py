@@ -128,8 +128,8 @@ def _retrieval(vectors: NDArray[np.float64], data: QualityData) -> dict[str, flo
 
 
 def _similarity(vectors: NDArray[np.float64], pairs: Sequence[tuple[int, int, str]]) -> dict[str, float]:
-    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
-    ranks = _ranks(np.einsum("ij,ij->i", vectors[first], vectors[second]))
+    first, second = vectors[[pair[0] for pair in pairs]], vectors[[pair[1] for pair in pairs]]
+    ranks = _ranks((first * second).sum(axis=1))
     order = np.array([_ORDER[label] for _, _, label in pairs])
     entailed = order == _ORDER["entailment"]
     hits, misses = int(entailed.sum()), int((~entailed).sum())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from groundswell.errors import ModelError
@@ -23,6 +23,9 @@ _NETWORK: Final = "network.json"
 _CONFIG: Final = "config.json"
 #: Kinds of BERT whose attention is not the one that can be fused: it looks at distances between tokens.
 _OWN_ATTENTION: Final = ("deberta",)
+
+#: What parsing a graph raises; the package has no types.
+_DecodeError: Final[type[Exception]] = import_module("google.protobuf.message").DecodeError
 
 T = TypeVar("T")
 
@@ -82,7 +85,7 @@ class ExportedRun:
         """The unfused graph; not to be changed."""
         try:
             return onnx.load_model_from_string(self.source)
-        except DecodeError as error:
+        except _DecodeError as error:
             raise ModelError(f"{self.folder / MODEL} is no ONNX graph ({error}): export the run again") from error
 
     def encoder(self) -> TokenEncoder:

@@ -100,7 +100,7 @@ def _add_plain(graph: Any) -> None:
     constants = {"rows": np.array([1], np.int64), "heads": np.array([2], np.int64)}
     constants |= {"one": np.array(1, np.float32), "least": np.array(-1e9, np.float32)}
     graph.initializer.extend(numpy_helper.from_array(value, f"{_PLAIN}/{name}") for name, value in constants.items())
-    steps = (
+    steps: tuple[tuple[str, list[str], str, dict[str, Any]], ...] = (
         ("Unsqueeze", [ATTENTION_MASK, f"{_PLAIN}/rows"], f"{_PLAIN}/row", {}),
         ("Unsqueeze", [f"{_PLAIN}/row", f"{_PLAIN}/heads"], f"{_PLAIN}/head", {}),
         ("Cast", [f"{_PLAIN}/head"], f"{_PLAIN}/cast", {"to": TensorProto.FLOAT}),

@@ -229,16 +229,18 @@ def _column_scales(values: NDArray[np.float32]) -> NDArray[np.float32]:
     even = np.concatenate([values, np.zeros((len(values) % 2, values.shape[1]), values.dtype)])
     pairs = even.reshape(-1, 2, values.shape[1])
     sums = np.maximum(np.maximum(pairs, 0).sum(axis=1), np.maximum(-pairs, 0).sum(axis=1))
-    scales: NDArray[np.float32] = sums.max(axis=0) / 127
-    scales[scales == 0] = 1
-    return scales
+    return _usable(sums.max(axis=0) / 127)
+
+
+def _usable(scales: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scales with 1 where there is nothing to scale: numbers so small that they have fewer digits count as 0."""
+    return np.where(np.abs(scales) < np.finfo(np.float32).tiny, np.float32(1), scales)
 
 
 def _byte_rows(graph: _Rewriting, node: NodeProto) -> list[NodeProto]:
     table, rows = node.input
     values = graph.value(table)
-    scales = np.abs(values).max(axis=1, keepdims=True) / 127
-    scales[scales == 0] = 1
+    scales = _usable(np.abs(values).max(axis=1, keepdims=True) / 127)
     written = node.output[0]
     return [
         helper.make_node(
@@ -258,8 +260,7 @@ def _four_bit_rows(graph: _Rewriting, node: NodeProto) -> list[NodeProto]:
     blocks = values.reshape(len(values), -1, BLOCK)
     # The number of largest magnitude becomes -8, of which there is no positive twin.
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2, keepdims=True), axis=2)
-    scales = largest / -8
-    scales[scales == 0] = 1
+    scales = _usable(largest / -8)
     whole = np.clip(np.rint(blocks / scales), -8, 7).astype(np.int8).reshape(values.shape)
     nibbles = (whole.reshape(-1, 2) & 0xF).astype(np.uint8)
     packed = helper.make_tensor(

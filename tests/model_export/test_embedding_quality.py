@@ -132,7 +132,7 @@ def test_absent_and_damaged_data_is_named(folder: Path, tmp_path: Path) -> None:
         copy.write_bytes(file.read_bytes())
     news = tmp_path / "topics/ag_news_train_4k_olora.json.gz"
     write_gz(news, '[{"label": 1}]')
-    with pytest.raises(DataError, match="ag_news_train_4k_olora.json.gz cannot be used"):
+    with pytest.raises(DataError, match=r"ag_news_train_4k_olora\.json\.gz cannot be used"):
         quality_data(tmp_path)
     news.unlink()
     with pytest.raises(DataError, match="bring 4,000 rows of AG News"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import onnx
@@ -77,7 +78,7 @@ def test_every_branch_is_fused_and_answers_as_before() -> None:
 def masked_by(*steps: tuple[str, list[str], str], constants: dict[str, np.ndarray]) -> ModelProto:
     """The tiny model whose mask is what these steps make: operator, inputs, output."""
     model = graph()
-    casts = {"cast": {"to": TensorProto.FLOAT}, "bool": {"to": TensorProto.BOOL}}
+    casts: dict[str, dict[str, Any]] = {"cast": {"to": TensorProto.FLOAT}, "bool": {"to": TensorProto.BOOL}}
     made = [helper.make_node(kind, read, [name], name=name, **casts.get(name, {})) for kind, read, name in steps]
     writers = {node.output[0]: node for node in model.graph.node}
     for node in model.graph.node:

@@ -189,7 +189,7 @@ def test_a_recipe_names_the_data(tmp_path: Path) -> None:
     assert set(found.forms[INT8_STATIC].classes["sentiment"].sets) == {"jsonl:held.jsonl"}
     assert found.notes[0].startswith("what the embedding is good for was not measured")
     (run / "recipe.json").unlink()
-    with pytest.raises(DataError, match="no recipe.json that names data sets: give a file"):
+    with pytest.raises(DataError, match=r"no recipe\.json that names data sets: give a file"):
         optimise(run, ["fused"], data=data)
 
 

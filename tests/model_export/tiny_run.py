@@ -23,15 +23,9 @@ from tests.inference.tiny_bert import HEADS, HIDDEN, NLI_HEADS, TinyBert, tiny_t
 
 Answers = dict[str, NDArray[Any]]
 
+_WORDS = ("good", "bad", "the", "city", "rain", "very", "love", "hate", "day", "not")
 #: Texts of many lengths, all of words that the tiny tokenizer knows.
-TEXTS = tuple(
-    " ".join(
-        np.random.default_rng(number).choice(
-            ["good", "bad", "the", "city", "rain", "very", "love", "hate", "day", "not"], 1 + number
-        )
-    )
-    for number in range(40)
-)
+TEXTS = tuple(" ".join(np.random.default_rng(number).choice(_WORDS, 1 + number)) for number in range(40))
 SINGLES = Tokens(max_length=24, overlap=4, max_windows=3, normaliser="social")
 PAIRS = Tokens(max_length=24, pairs=True)
 
