@@ -66,6 +66,7 @@ def _task(
     uses: Sequence[DataUse], labels: Sequence[str], calibration: float, data: Path
 ) -> tuple[TaskData, list[tuple[DataUse, list[Fingerprint]]]]:
     training: list[tuple[Example | PairExample, int]] = []
+    extra: list[tuple[Example | PairExample, int]] = []
     validation: dict[str, list[Example | PairExample]] = {}
     prints = []
     read = 0
@@ -82,11 +83,13 @@ def _task(
         rest = [row for row in kept if not _falls(_subject(row), use.hold_out, "hold out")]
         if use.hold_out:
             validation[use.name] = [row for row in kept if _falls(_subject(row), use.hold_out, "hold out")]
-        training += [(row, use.repeat) for row in rest]
+        (extra if use.use == "extra" else training).extend((row, use.repeat) for row in rest)
     judged = [row for rows in validation.values() for row in rows]
     clean = _without_leaks(training, judged)
     train = [pair for pair in clean if not _falls(_subject(pair[0]), calibration, "calibration")]
     aside = [row for row, _ in clean if _falls(_subject(row), calibration, "calibration")]
+    more = _without_leaks(extra, [*judged, *aside])
+    train += more
     known = {label: number for number, label in enumerate(labels)}
     return (
         TaskData(
@@ -95,7 +98,7 @@ def _task(
             validation={name: [_labelled(row, known) for row in rows] for name, rows in validation.items()},
             repeat=[repeat for _, repeat in train],
             read=read,
-            removed=len(training) - len(clean),
+            removed=len(training) + len(extra) - len(clean) - len(more),
         ),
         prints,
     )

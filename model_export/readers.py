@@ -110,6 +110,23 @@ def _goemotions(data: Path) -> tuple[Rows, list[Fingerprint]]:
     return rows, [fingerprint(data, folder / "train.tsv.gz", len(rows))]
 
 
+#: Which of GoEmotions' emotions belong to the four that TweetEval tells apart.
+_BASIC: Final[Mapping[str, Sequence[str]]] = {
+    "anger": ("anger", "annoyance"),
+    "joy": ("joy", "amusement", "excitement"),
+    "optimism": ("optimism",),
+    "sadness": ("sadness", "grief", "remorse", "disappointment"),
+}
+
+
+def _goemotions_basic(data: Path) -> tuple[Rows, list[Fingerprint]]:
+    """Those rows of :func:`_goemotions` whose emotion is, or belongs to, one of four."""
+    basic = {finer: emotion for emotion, all_of_it in _BASIC.items() for finer in all_of_it}
+    rows, prints = _goemotions(data)
+    kept = [Example(row.text, basic[row.label]) for row in rows if isinstance(row, Example) and row.label in basic]
+    return kept, prints
+
+
 _MODIFICATION = re.compile(r"task\d+_snli_(\w+)_to_(\w+)_text_modification")
 _SENTENCES = re.compile(r"Sentence 1: (.*?) Sentence 2: (.*)", re.DOTALL)
 
@@ -230,6 +247,9 @@ DATA_SETS: Final[Mapping[str, DataSet]] = {
     ),
     "goemotions": DataSet(
         _goemotions, "Apache-2.0", "GoEmotions as <data>/emotion/goemotions/{labels.txt,train.tsv.gz}"
+    ),
+    "goemotions-basic": DataSet(
+        _goemotions_basic, "Apache-2.0", "GoEmotions as <data>/emotion/goemotions/{labels.txt,train.tsv.gz}"
     ),
     "snli": DataSet(
         _snli,

@@ -29,7 +29,9 @@ class HeadDesign(_Table, frozen=True):
     """A task's head: the branch that it reads, by the mean over the tokens, and its labels.
 
     An ``embedding`` is that mean brought to unit length. An ``auxiliary`` head helps in
-    training and is left out of the exported graph. ``weight`` multiplies its loss.
+    training and is left out of the exported graph. ``weight`` multiplies its loss; ``balance``
+    takes the place of the training's where it is set: 1 suits a task that is judged by
+    macro-recall, less one that is judged by macro-F1.
     """
 
     task: str
@@ -38,18 +40,21 @@ class HeadDesign(_Table, frozen=True):
     kind: Literal["classes", "embedding"] = "classes"
     auxiliary: bool = False
     weight: Annotated[float, Meta(gt=0)] = 1.0
+    balance: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 class DataUse(_Table, frozen=True):
     """A data set and what it is for.
 
+    Rows of ``extra`` are trained on, and are never among those that are set aside to choose the
+    best epoch by and to calibrate on: they come from elsewhere than what is to be read.
     ``repeat`` is how often an epoch reads each training row; ``hold_out`` sets that share aside
     for validation, by a hash of the text (of the premise, for pairs), ``limit`` keeps that many rows.
     """
 
     task: str
     name: str
-    use: Literal["training", "validation"] = "training"
+    use: Literal["training", "extra", "validation"] = "training"
     repeat: Annotated[int, Meta(ge=1)] = 1
     hold_out: Share = 0.0
     limit: Annotated[int, Meta(ge=0)] = 0

@@ -89,7 +89,9 @@ def train(
     torch.manual_seed(recipe.seed)
     began = time.monotonic()
     corpus = gather(recipe, data)
-    fingerprint = hashlib.sha256(repr((recipe, [source.sha256 for source in corpus.sources])).encode()).hexdigest()
+    fingerprint = hashlib.sha256(
+        msgspec.json.encode((recipe, [source.sha256 for source in corpus.sources]))
+    ).hexdigest()
     if resume and (done := finished(out)) and done.fingerprint == fingerprint:
         return done
     base = base_folder(recipe.base)
@@ -341,6 +343,7 @@ def _inputs(encoder: TokenEncoder, rows: Sequence[Row]) -> tuple[Tensor, Tensor,
 def _class_weights(rows: Sequence[Labelled], head: HeadDesign, balance: float) -> Tensor:
     """Weights of the classes, rows / (classes · rows of the class) to the power ``balance``, 1 on average over rows."""
     counts = np.bincount([row.label for row in rows], minlength=len(head.labels))
+    balance = balance if head.balance is None else head.balance
     weights = (len(rows) / (len(head.labels) * np.maximum(counts, 1))) ** balance
     weights /= (weights * counts).sum() / counts.sum()
     return torch.tensor(weights, dtype=torch.float32)

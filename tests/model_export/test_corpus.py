@@ -52,6 +52,22 @@ def test_no_text_is_in_two_parts_and_doubles_are_read_once(tmp_path: Path) -> No
     assert [source.use for source in corpus.sources] == ["training of sentiment", "validation of sentiment"]
 
 
+def test_extra_rows_are_trained_on_and_never_set_aside(tmp_path: Path) -> None:
+    write_lines(tmp_path / "train.jsonl", sentiment_rows(90, "a"))
+    write_lines(tmp_path / "extra.jsonl", [*sentiment_rows(90, "b"), *sentiment_rows(90, "a")])
+    corpus = gather(
+        recipe(
+            DataUse(task="sentiment", name="jsonl:train.jsonl"),
+            DataUse(task="sentiment", name="jsonl:extra.jsonl", use="extra"),
+        ),
+        tmp_path,
+    )
+    train, calibration = texts(corpus)
+    assert {row["text"] for row in sentiment_rows(90, "b")} <= train
+    assert calibration and not train & calibration
+    assert calibration <= {row["text"] for row in sentiment_rows(90, "a")}
+
+
 def test_a_text_that_is_nearly_in_validation_is_no_training_row(tmp_path: Path) -> None:
     text = "the long train to the coast was late again this morning"
     write_lines(tmp_path / "train.jsonl", [*sentiment_rows(9), {"text": f"RT @ann: {text}!!", "label": "negative"}])

@@ -84,6 +84,13 @@ def test_goemotions_keeps_rows_of_one_emotion(tmp_path: Path) -> None:
     assert read("goemotions", tmp_path)[0] == [Example("Well done @user", "admiration")]
 
 
+def test_goemotions_belong_to_four(tmp_path: Path) -> None:
+    folder = tmp_path / "emotion/goemotions"
+    put(folder / "train.tsv.gz", "Ugh\t1\tx1\nWell done\t0\tx2\n")
+    (folder / "labels.txt").write_text("admiration\nannoyance\n")
+    assert read("goemotions-basic", tmp_path)[0] == [Example("Ugh", "anger")]
+
+
 def test_tweeteval_emotion_takes_names_from_its_mapping(tmp_path: Path) -> None:
     folder = tmp_path / "tweeteval/emotion"
     put(folder / "train_text.txt.gz", "so angry\\nnow\nfine\n")
