@@ -58,7 +58,7 @@ def tools() -> dict[str, str]:
     return {tool: metadata.version(tool) for tool in TOOLS}
 
 
-class _Signature(TextEncoderOnnxConfig):  # type: ignore[misc]
+class _Signature(TextEncoderOnnxConfig):
     """What optimum asks for: inputs and outputs with their free axes, whatever the architecture."""
 
     NORMALIZED_CONFIG_CLASS = NormalizedTextConfig

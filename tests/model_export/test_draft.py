@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from groundswell.errors import ModelError
+from groundswell.records import Analysis
 from inference.manifest import Precision
 from inference.model import Model
 from inference.repository import Repository
@@ -70,7 +71,8 @@ def test_a_draft_is_published_proves_itself_and_says_what_its_own_graph_says(
     encoded = model.encode(SHORT)
     rows = [row for text in encoded for row in text.rows]
     outputs = model.outputs(["sentiment"])
-    answers = model.analyse(encoded, model.run(rows, max(row.size for row in rows), outputs), ["sentiment"])
+    found_rows = model.run(rows, max(row.size for row in rows), outputs)
+    answers = [each for each in model.analyse(encoded, found_rows, ["sentiment"]) if isinstance(each, Analysis)]
     right = np.mean(
         [answer.scores["sentiment"].label == row.label for answer, row in zip(answers, evidence.rows, strict=True)]
     )

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from tests.training import requires_training
 
@@ -81,7 +83,7 @@ def test_the_graph_answers_as_the_network_does_in_any_shape_and_however_it_is_pa
             assert np.abs(answers(network, padded, mask)[name] - wanted[name]).max() < 1e-5
 
 
-def answers(network: Network, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def answers(network: Network, ids: NDArray[Any], mask: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """What torch says."""
     with torch.inference_mode():
         found = network(torch.from_numpy(ids), torch.from_numpy(mask), torch.zeros(ids.shape, dtype=torch.int64))

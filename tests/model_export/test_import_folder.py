@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.training import requires_training
 
@@ -32,7 +33,7 @@ WITH_TYPES = ("bert",)
 TEXTS = ("good day", "a", "the bad bad day was not good " * 3)
 
 
-def through_the_graph(run: Path, texts: tuple[Any, ...], output: str) -> np.ndarray[Any, Any]:
+def through_the_graph(run: Path, texts: tuple[Any, ...], output: str) -> NDArray[Any]:
     """What the graph says of texts that share a batch, so that all but the longest are padded."""
     exported = ExportedRun(run)
     session = Session(exported.source, exported.inputs, exported.outputs, threads=1)
@@ -40,7 +41,7 @@ def through_the_graph(run: Path, texts: tuple[Any, ...], output: str) -> np.ndar
     return session.run(exported.encoder().collate(rows, max(row.size for row in rows)))[output]
 
 
-def through_transformers(folder: Path, kind: str, texts: tuple[Any, ...], output: str) -> np.ndarray[Any, Any]:
+def through_transformers(folder: Path, kind: str, texts: tuple[Any, ...], output: str) -> NDArray[Any]:
     """What transformers itself says, one text after the other."""
     tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
@@ -113,9 +114,10 @@ def test_what_was_imported_is_published_without_anything_in_between(tmp_path: Pa
 
 def test_the_space_is_that_of_the_weights_the_tokenizer_and_how_texts_are_cut(tmp_path: Path) -> None:
     folder = hugging_face(tmp_path / "folder", labels=())
+    ways: tuple[dict[str, Any], ...] = ({}, {}, {"max_length": 32}, {"normaliser": "social"})
     spaces = [
-        import_folder(folder, tmp_path / f"run{number}", task="embedding", **options).embedding_space
-        for number, options in enumerate(({}, {}, {"max_length": 32}, {"normaliser": "social"}))
+        import_folder(folder, tmp_path / f"run{number}", task="embedding", **way).embedding_space
+        for number, way in enumerate(ways)
     ]
     other = hugging_face(tmp_path / "other" / "folder", labels=(), seed=2)
     spaces.append(import_folder(other, tmp_path / "run9", task="embedding").embedding_space)
