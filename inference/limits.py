@@ -10,8 +10,14 @@ from typing import Final
 
 from groundswell.errors import ModelError
 
-#: Lengths, in tokens, that batches are padded to unless told otherwise: each octave in four, none nearer than 4.
-BUCKETS: Final = (8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+#: Lengths, in tokens, that batches are padded to unless told otherwise: each octave in eight, none nearer than 2.
+BUCKETS: Final = (
+    *range(8, 32, 2),
+    *range(32, 64, 4),
+    *range(64, 128, 8),
+    *range(128, 256, 16),
+    *range(256, 513, 32),
+)
 
 
 class Lane(Enum):
@@ -24,15 +30,15 @@ class Lane(Enum):
 def bucket(size: int, buckets: tuple[int, ...] = BUCKETS) -> int:
     """The length that a row of ``size`` tokens is padded to: the shortest bucket that holds it.
 
-    Beyond the longest bucket lengths go on as the built-in ones do, each octave in four.
+    Beyond the longest bucket lengths go on as the built-in ones do, each octave in eight.
 
     >>> bucket(1), bucket(17), bucket(128), bucket(513), bucket(70, (64, 128))
-    (8, 20, 128, 640, 128)
+    (8, 18, 128, 576, 128)
     """
     place = bisect_left(buckets, size)
     if place < len(buckets):
         return buckets[place]
-    step = max(4, (1 << (size - 1).bit_length()) >> 3)
+    step = max(2, (1 << (size - 1).bit_length()) >> 4)
     return -(-size // step) * step
 
 

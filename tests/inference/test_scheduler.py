@@ -416,4 +416,4 @@ def test_lengths_are_few_and_hold_the_row(size: int, lengths: tuple[int, ...]) -
 
 def test_the_built_in_lengths_are_few() -> None:
     counts = [len(list(group)) for _, group in groupby(Limits().buckets, key=lambda length: ceil(log2(length)))]
-    assert max(counts) == 4
+    assert max(counts) == 8
