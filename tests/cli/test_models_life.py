@@ -1,4 +1,4 @@
-"""The life of a model by its command line: a tiny BERT is trained, exported, published, judged, replaced, brought back."""
+"""The life of a model by its command line: a tiny BERT is trained, published, judged, replaced and brought back."""
 
 from __future__ import annotations
 
