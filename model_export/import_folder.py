@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers.utils import logging
 
 from groundswell.errors import ModelError
 from inference.atomic import replace_durably
@@ -112,6 +113,9 @@ def _load(found: HuggingFaceFolder) -> Any:
         "local_files_only": True,
         "trust_remote_code": False,
     }
+    before = logging.get_verbosity()
+    # It warns of weights that are left over, such as a pooler's; those that are missing are looked for below.
+    logging.set_verbosity_error()
     # What comes out of these for a folder that does not hold together are errors of many kinds.
     try:
         # Attention is fused in exported graphs only when it is written out.
@@ -124,6 +128,8 @@ def _load(found: HuggingFaceFolder) -> Any:
             model, told = AutoModel.from_pretrained(found.folder, **options, **pooled)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise ModelError(f"{found.folder} cannot be loaded ({error}): bring the whole model") from error
+    finally:
+        logging.set_verbosity(before)
     missing = sorted(told["missing_keys"])
     if missing:
         few = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
