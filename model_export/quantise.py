@@ -232,7 +232,7 @@ def _column_scales(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return _usable(sums.max(axis=0) / 127)
 
 
-def _usable(scales: NDArray[np.float32]) -> NDArray[np.float32]:
+def _usable(scales: NDArray[Any]) -> NDArray[np.float32]:
     """Scales with 1 where there is nothing to scale: numbers so small that they have fewer digits count as 0."""
     return np.where(np.abs(scales) < np.finfo(np.float32).tiny, np.float32(1), scales)
 
