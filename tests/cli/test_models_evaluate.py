@@ -59,6 +59,23 @@ def test_another_model_can_be_named_and_a_table_is_for_people(
     assert len(list((tmp_path / "plots").glob("*.png"))) == 2
 
 
+def test_the_model_that_reads_posts_goes_before_all_others_where_it_answers(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posts, pairs = (
+        write_lines(tmp_path / f"{name}.jsonl", rows)
+        for name, rows in (("posts", sentiment_rows(9)), ("pairs", nli_rows(9)))
+    )
+    for task, data, setting, model in (
+        ("sentiment", posts, "models.posts=bag", "bag"),
+        ("sentiment", posts, "models.posts=nli@champion", "encoder"),
+        ("sentiment", posts, "models.posts=", "encoder"),
+        ("nli", pairs, "models.posts=bag", "nli"),
+    ):
+        assert _evaluate(root, task, data, "--json", "--set", setting) == 0
+        assert json.loads(capsys.readouterr().out)["model"].startswith(f"{model}@")
+
+
 def test_labels_go_by_name_in_any_case(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = []
     for change in (str.lower, str.upper):
