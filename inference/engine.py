@@ -30,7 +30,7 @@ from inference.routing import Router, Share
 from inference.rows import DEVICE, Outputs, RowError, Text
 from inference.scheduler import Batch, Scheduler
 from inference.session import DeviceError
-from inference.submission import Cancelled, Chunk, Flag, Group, Submission, settle
+from inference.submission import Cancelled, Chunk, Flag, Group, Submission, complete, count, merged
 
 #: Texts that are encoded at a time: few enough that the device need not wait, and that little is held.
 CHUNK: Final = 256
@@ -77,9 +77,11 @@ class Engine:
     ) -> list[Analysis | RowError]:
         """One analysis or error a text, in order; blocks until all are there.
 
-        Once ``cancelled`` is set, rows that wait are forgotten, and texts without an answer
-        get a :data:`~inference.rows.CANCELLED` one. Raises :class:`ModelError` on an engine
-        that is closed, or is closed meanwhile, and for tasks or texts that no model serves.
+        Where the version that serves a text fails on it, and another one read it in the
+        shadow, that one's answer stands. Once ``cancelled`` is set, rows that wait are
+        forgotten, and texts without an answer get a :data:`~inference.rows.CANCELLED` one.
+        Raises :class:`ModelError` on an engine that is closed, or is closed meanwhile, and
+        for tasks or texts that no model serves.
         """
         if self._closed:
             raise ModelError("the engine is closed")
@@ -103,16 +105,15 @@ class Engine:
                 self._submissions.discard(submission)
                 self._scheduler.withdraw({chunk for chunk, _ in submission.pending})
                 self._let_in(lane)
-        answers: list[Analysis | RowError | None] = [None] * len(texts)
         for share, found in shares:
-            settle(share, found)
-            if not share.shadow:
-                for position, answer in zip(share.positions, found, strict=True):
-                    answers[position] = answer
+            complete(share, found)
+        answers = merged(len(texts), shares)
+        for share, found in shares:
+            count(share, answers)
             # An answer that was not waited for says nothing of the model.
             if whole:
                 self._router.observe(share, tasks, found)
-        return [answer for answer in answers if answer is not None]
+        return answers
 
     def tasks(self) -> frozenset[str]:
         """What can be asked now."""

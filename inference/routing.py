@@ -15,7 +15,8 @@ from inference.rows import Reader, RowError, Text
 class Share(NamedTuple):
     """Part of a submit for one version: ``positions`` of its texts.
 
-    A ``shadow`` share is read to be compared; its answers are not the submitter's.
+    A ``shadow`` share is read to be compared; its answers are the submitter's only where
+    the version that serves a text failed on it.
     """
 
     reader: Reader

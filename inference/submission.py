@@ -137,16 +137,36 @@ class Submission:
             answers += chunk.answers(self.tasks)
 
 
-def settle(share: Share, answers: list[Analysis | RowError]) -> None:
-    """Give the texts that were not read an error, and count what became of all of them."""
+def complete(share: Share, answers: list[Analysis | RowError]) -> None:
+    """Give the texts that were not read an error."""
     answers += [_CANCELLED] * (len(share.positions) - len(answers))
+
+
+def merged(texts: int, shares: Sequence[tuple[Share, Sequence[Analysis | RowError]]]) -> list[Analysis | RowError]:
+    """The answer to each text: of the share that serves it, or else of a shadow that could read it."""
+    answers: list[Analysis | RowError | None] = [None] * texts
+    # In this order, whatever the router's: shadows last.
+    for share, found in sorted(shares, key=lambda one: one[0].shadow):
+        for position, answer in zip(share.positions, found, strict=True):
+            if not share.shadow or (type(answer) is Analysis and _failed(answers[position])):
+                answers[position] = answer
+    return [answer for answer in answers if answer is not None]
+
+
+def count(share: Share, answers: Sequence[Analysis | RowError]) -> None:
+    """Count what became of the texts of a share; a shadow's are those of another."""
     if share.shadow:
         return
-    errors = sum(type(answer) is RowError for answer in answers)
-    truncated = sum(type(answer) is Analysis and answer.truncated for answer in answers)
+    own = [answers[position] for position in share.positions]
+    errors = sum(type(answer) is RowError for answer in own)
+    truncated = sum(type(answer) is Analysis and answer.truncated for answer in own)
     model = share.reader.ref.name
-    INFERENCE_ROWS.labels(model).inc(len(answers) - errors)
+    INFERENCE_ROWS.labels(model).inc(len(own) - errors)
     if errors:
         INFERENCE_ERRORS.labels(model).inc(errors)
     if truncated:
         INFERENCE_TRUNCATED.labels(model).inc(truncated)
+
+
+def _failed(answer: Analysis | RowError | None) -> bool:
+    return isinstance(answer, RowError) and answer.cause != CANCELLED

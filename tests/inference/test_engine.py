@@ -23,6 +23,7 @@ from inference.model import Model
 from inference.repository import Repository
 from inference.routing import FixedRouter, Share
 from inference.rows import CANCELLED, DEVICE, NOT_FINITE, Outputs, Row, RowError, Text
+from inference.session import DeviceError
 from tests.inference.engines import open_engine
 from tests.inference.odd_texts import ODD_TEXTS
 from tests.inference.tiny import NAME, NOTHING, POISON, published, tiny_scores
@@ -438,6 +439,42 @@ def test_each_text_is_answered_by_its_share_and_the_router_hears_of_all() -> Non
         ("split-shadow", "rows"): 0,
         ("split-shadow", "errors"): 0,
     }
+
+
+class Fussy(Words):
+    """Fails on words that others can read, too."""
+
+    def run(self, rows: Sequence[Row], length: int, outputs: Sequence[str]) -> Outputs:
+        if any("odd" in str(row) for row in rows):
+            raise DeviceError("an odd word")
+        return super().run(rows, length, outputs)
+
+
+@pytest.mark.parametrize("shadow_first", [False, True])
+def test_what_the_serving_version_cannot_read_has_the_shadow_s_answer(shadow_first: bool) -> None:
+    new, old = Fussy("stand-in-new"), Words("stand-in-old")
+    seen: list[tuple[str, list[str]]] = []
+
+    class Canary(FixedRouter):
+        def route(self, texts: Sequence[Text], tasks: Collection[str]) -> list[Share]:
+            shares = [Share(new, range(1, len(texts))), Share(old, range(len(texts)), shadow=True), Share(old, [0])]
+            return shares[::-1] if shadow_first else shares
+
+        def observe(self, share: Share, tasks: Collection[str], answers: Sequence[Analysis | RowError]) -> None:
+            seen.append((share.reader.ref.name, [label(answer) for answer in answers]))
+
+    def errors() -> float:
+        return REGISTRY.get_sample_value("groundswell_inference_errors_total", {"model": "stand-in-new"}) or 0
+
+    before = errors()
+    with Engine(Canary(new, old), SMALL) as engine:
+        answers = engine.submit(["odd", "fine", "odd", "bad"], TASKS)
+    assert [label(answer) for answer in answers] == ["odd", "fine", "odd", DEVICE]
+    by = [answer.model.name if isinstance(answer, Analysis) else None for answer in answers]
+    assert by == ["stand-in-old", "stand-in-new", "stand-in-old", None]
+    # The router hears what the versions themselves said.
+    assert ("stand-in-new", ["fine", DEVICE, DEVICE]) in seen
+    assert errors() - before == 1
 
 
 # Figures
