@@ -42,8 +42,10 @@ def test_probabilities_are_compared_row_by_row() -> None:
     before = np.array([[0.6, 0.4], [0.5, 0.5], [0.2, 0.8]])
     after = np.array([[0.5, 0.5], [0.4, 0.6], [0.2, 0.8]])
     found = class_loss(before, after, {})
-    assert (found.texts, found.agreement) == (3, pytest.approx(2 / 3, abs=1e-5))
-    assert (found.largest, found.mean) == (pytest.approx(0.1), pytest.approx(0.2 / 3, abs=1e-6))
+    assert found.texts == 3
+    assert found.agreement == pytest.approx(2 / 3, abs=1e-5)
+    assert found.largest == pytest.approx(0.1)
+    assert found.mean == pytest.approx(0.2 / 3, abs=1e-6)
 
 
 def test_only_the_direction_of_a_vector_counts() -> None:
