@@ -105,8 +105,10 @@ class Manifest(_Part, frozen=True):
     text becomes the graph's inputs, and ``tokens`` how it is cut. ``embedding_space`` is
     the identity of what the embeddings mean: two versions share it only where their
     embeddings may be compared. ``metrics`` are figures by data set, ``parity`` the largest
-    distances between forms of the model. Probabilities on the ``golden`` inputs may differ
-    from the expected ones by ``tolerance`` at most, and embeddings by as much in cosine.
+    distances between forms of the model. Over the ``golden`` inputs, a head's answers may
+    lie ``tolerance`` from the expected ones on average (the largest difference of a
+    probability; of an embedding, what its cosine misses to 1), and ten times as far on any
+    one of them.
     ``forced`` is why the version became champion without beating the one before.
     """
 

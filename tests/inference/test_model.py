@@ -14,11 +14,23 @@ from hypothesis import strategies as st
 
 from groundswell.errors import ModelError
 from groundswell.records import Analysis
-from inference.manifest import CALIBRATION, LABELS, MODEL, TOKENIZER, Calibration, Head, Isotonic, Tensor, Tokens
+from inference.manifest import (
+    CALIBRATION,
+    LABELS,
+    MODEL,
+    TOKENIZER,
+    Calibration,
+    Golden,
+    Head,
+    Isotonic,
+    Tensor,
+    Tokens,
+)
 from inference.model import Model
 from inference.repository import Repository, default_repository
 from inference.rows import NOT_FINITE, RowError, Text
 from inference.session import DeviceError
+from tests.inference import tiny
 from tests.inference.odd_texts import ODD_TEXTS
 from tests.inference.tiny_bert import (
     HEADS,
@@ -300,6 +312,36 @@ def test_a_version_that_does_not_fit_itself_never_serves(
     version = unproved(tmp_path, msgspec.structs.replace(draft, **change(msgspec.structs.asdict(draft))))
     with pytest.raises(ModelError, match=f"tiny-bert@{version.ref.version} must not serve: .*{reason}"):
         Model(version, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "reason"),
+    [
+        ([9.0, *[0.0] * 9], None),
+        ([11.0, *[0.0] * 19], "the golden input"),
+        ([1.5] * 10, "over its 10 golden inputs sentiment lies 0.0150 from what it was on average, more than 0.01"),
+        ([9.0, 9.0, 0.0, 0.0], "on average"),
+    ],
+)
+def test_golden_answers_may_differ_a_little_on_average_and_more_on_one(
+    tmp_path: Path, shares: list[float], reason: str | None
+) -> None:
+    """Another processor rounds otherwise, which hardly moves most answers, and a few by more."""
+
+    def golden(share: float) -> Golden:
+        scores = tiny.tiny_scores("good day")
+        moved = {"positive": -0.01 * share, "negative": 0.01 * share}
+        return Golden(
+            text="good day", expected={"sentiment": {name: scores[name] + moved.get(name, 0) for name in scores}}
+        )
+
+    draft = tiny.tiny_draft(golden=tuple(map(golden, shares)), tolerance=0.01)
+    version = unproved(tmp_path, draft)
+    if reason is None:
+        Model(version, threads=1)
+    else:
+        with pytest.raises(ModelError, match=reason):
+            Model(version, threads=1)
 
 
 def test_a_golden_input_that_the_device_cannot_do_never_serves(tmp_path: Path) -> None:
