@@ -21,6 +21,7 @@ FILES: Final = "files"
 UNAVAILABLE: Final = "unavailable"
 MODEL: Final = "model"
 TASKS: Final = "tasks"
+SPACE: Final = "space"
 UNFORESEEN: Final = "unforeseen"
 _PASSING: Final = frozenset({FILES, UNAVAILABLE, UNFORESEEN})
 

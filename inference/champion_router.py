@@ -11,7 +11,7 @@ from typing import Final
 from groundswell.errors import ModelError, Unavailable
 from groundswell.metrics import MODEL_REFUSALS
 from groundswell.records import Analysis, ModelRef
-from inference.alias_watch import ALIAS, TASKS, AliasWatch, Refused
+from inference.alias_watch import ALIAS, SPACE, TASKS, AliasWatch, Refused
 from inference.aliases import CANDIDATE, PREVIOUS
 from inference.champion import Champion, Fall, Rules
 from inference.loaded import Load, Loaded
@@ -157,14 +157,13 @@ class _Seat:
         self.champion: Final = Champion(first, rules, self._on_fall)
         self._champions = AliasWatch(repository, load, self.name, self._alias, self._fits, clock)
         self._candidates = AliasWatch(repository, load, self.name, CANDIDATE, self._fits, clock)
-        self._return: Fall | None = None
+        self._return: _Return | None = None
 
     def look(self) -> None:
         if self._pinned:
             return
         if self._return is not None:
-            fall, self._return = self._return, None
-            self._point_back(fall)
+            self._point_back(self._return)
         try:
             aliases = self._repository.aliases(self.name)
             if self._alias not in aliases:
@@ -186,15 +185,7 @@ class _Seat:
         if loaded is champion.previous:
             # Whoever goes back does not want what was left as a candidate either.
             self._candidates.refuse(old.ref.version)
-        if loaded.manifest.embedding_space != old.manifest.embedding_space:
-            _LOG.warning(
-                "%s embeds in another space, %s; that of %s is %s. Documents carry the space of their vector, and "
-                "searches compare within one: run `groundswell embed` to bring the stored ones along",
-                loaded.name,
-                loaded.manifest.embedding_space,
-                old.name,
-                old.manifest.embedding_space,
-            )
+        self._tell_space(loaded, old)
         champion.take_over(loaded)
         _LOG.info("%s serves in place of %s", loaded.name, old.name)
 
@@ -206,11 +197,37 @@ class _Seat:
             champion.set_candidate(None)
             return
         loaded = self._candidates.ready(version, champion.in_memory)
+        if loaded is not None and self._moves_space(loaded, champion.loaded):
+            # Also one that was here before the champion moved.
+            self._candidates.refuse(version)
+            self._candidates.tell(
+                Refused(
+                    SPACE,
+                    f"{loaded.name} embeds in {loaded.manifest.embedding_space}, the champion in "
+                    f"{champion.loaded.manifest.embedding_space}: no search would find its share of the documents, so "
+                    "it gets none; promote it (--new-space) if it is to serve",
+                )
+            )
+            loaded = None
         if loaded is old:
             return
         champion.set_candidate(loaded)
         if loaded is not None:
             _LOG.info("%s serves its share as a candidate beside %s", loaded.name, champion.loaded.name)
+
+    def _moves_space(self, new: Loaded, old: Loaded) -> bool:
+        return EMBEDDING in self.tasks and new.manifest.embedding_space != old.manifest.embedding_space
+
+    def _tell_space(self, new: Loaded, old: Loaded) -> None:
+        if self._moves_space(new, old):
+            _LOG.warning(
+                "%s embeds in another space, %s; that of %s is %s. Documents carry the space of their vector, and "
+                "searches compare within one: run `groundswell embed` to bring the stored ones along",
+                new.name,
+                new.manifest.embedding_space,
+                old.name,
+                old.manifest.embedding_space,
+            )
 
     def _fits(self, loaded: Loaded) -> None:
         """Raise where a version that loads must not take this seat all the same."""
@@ -237,21 +254,40 @@ class _Seat:
             _LOG.error("%s loses its share as a candidate: %s", fall.fallen.name, fall.fault.reason)
             return
         self._champions.refuse(version)
-        self._return = fall
+        self._return = _Return(fall.fallen, fall.back)
         _LOG.error("%s serves again in place of %s: %s", fall.back.name, fall.fallen.name, fall.fault.reason)
+        self._tell_space(fall.back, fall.fallen)
 
-    def _point_back(self, fall: Fall) -> None:
-        """Let the alias follow a roll back, where it is the champion's and still names the version that fell."""
-        if self._alias != CHAMPION or fall.back is None:
-            return
-        name, bad, good = self.name, fall.fallen.ref.version, fall.back.ref.version
+    def _point_back(self, wanted: _Return) -> None:
+        """Let the alias follow a roll back, where it is the champion's and still names the version that fell.
+
+        Where the repository cannot be written now, that is tried again at every look, and told once:
+        a job that starts anew would take the bad version up.
+        """
+        name, bad, good = self.name, wanted.bad.ref.version, wanted.good.ref.version
         try:
-            # Going back in the repository's own way leaves nobody a way to the bad version.
-            if self._repository.aliases(name).get(PREVIOUS) == good:
-                roll_back(self._repository, name, expected=bad, new_space=True)
-            else:
-                point(self._repository, name, CHAMPION, good, expected=bad, new_space=True)
+            aliases = self._repository.aliases(name)
+            if self._alias == CHAMPION and aliases.get(CHAMPION) == bad:
+                # Going back in the repository's own way leaves nobody a way to the bad version.
+                if aliases.get(PREVIOUS) == good:
+                    roll_back(self._repository, name, expected=bad, new_space=True)
+                else:
+                    point(self._repository, name, CHAMPION, good, expected=bad, new_space=True)
+                _LOG.info("%s@%s means %s again", name, CHAMPION, good)
         except (ModelError, Unavailable) as error:
-            _LOG.warning("%s@%s could not be set back to %s: %s", name, CHAMPION, good, error)
-        else:
-            _LOG.info("%s@%s means %s again", name, CHAMPION, good)
+            if not wanted.told:
+                wanted.told = True
+                _LOG.warning("%s@%s could not be set back to %s: %s", name, CHAMPION, good, error)
+            return
+        # Another version may have fallen meanwhile.
+        if self._return is wanted:
+            self._return = None
+
+
+class _Return:
+    """A roll back that the alias has to follow; ``told`` says that it could not, and that this was logged."""
+
+    def __init__(self, bad: Loaded, good: Loaded) -> None:
+        self.bad: Final = bad
+        self.good: Final = good
+        self.told = False

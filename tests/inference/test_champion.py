@@ -161,6 +161,33 @@ def test_a_bad_champion_is_not_taken_up_again_where_the_alias_cannot_follow(tmp_
         assert Repository(tmp_path).aliases(NAME)["champion"] == bad
 
 
+def test_the_alias_follows_as_soon_as_it_can_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = published(tmp_path).name
+    told = validated(tmp_path)
+
+    class Blocked(Repository):
+        blocked = True
+
+        def locked(self, name: str) -> Any:
+            if self.blocked:
+                raise OSError(28, "No space left on device")
+            return super().locked(name)
+
+    repository = Blocked(tmp_path)
+    with following(repository, rules=RULES) as router:
+        bad = published(tmp_path, bias=ONE_SIDED, reference=told).name
+        router.look()
+        ask(router, stream(2, 400))
+        for _ in range(3):
+            router.look()
+        assert repository.aliases(NAME)["champion"] == bad
+        assert caplog.text.count("could not be set back") == 1
+        repository.blocked = False
+        router.look()
+        assert repository.aliases(NAME) == {"champion": first}
+        assert serves(router) == first
+
+
 def test_an_alias_that_moved_on_is_left_alone(tmp_path: Path) -> None:
     published(tmp_path)
     told = validated(tmp_path)

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from groundswell.errors import ModelError
+from groundswell.metrics import REGISTRY
 from groundswell.records import Analysis, ModelRef
 from inference.champion import Rules
+from inference.champion_router import ChampionRouter
 from inference.engine import Engine
 from inference.promotion import point
 from inference.repository import Repository
+from inference.routing import FixedRouter, Share
 from inference.rows import RowError
 from tests.inference.following import (
     BIAS,
@@ -167,6 +170,84 @@ def test_another_space_takes_over_and_is_told_loudly(tmp_path: Path, caplog: pyt
         assert serves(router) == second
     assert "embeds in another space, two; that of" in caplog.text
     assert "groundswell embed" in caplog.text
+
+
+EMBEDDED = {TASK: BERT, "embedding": BERT}
+
+
+def readers(router: ChampionRouter, task: str = "embedding") -> list[str]:
+    """The versions that serve a text, without shadows."""
+    router.look()
+    return [share.reader.ref.version for share in router.route(["good"], [task]) if not share.shadow]
+
+
+def space_refusals() -> float:
+    return REGISTRY.get_sample_value("groundswell_model_refusals_total", {"model": BERT, "cause": "space"}) or 0
+
+
+def test_a_candidate_of_another_space_gets_no_share(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = published_bert(tmp_path, embedding_space="one").name
+    published_bert(tmp_path, 1, alias="candidate", embedding_space="two")
+    before = space_refusals()
+    with following(tmp_path, EMBEDDED, rules=Rules(canary=1.0)) as router:
+        assert readers(router) == readers(router) == [first]
+        assert space_refusals() - before == 1
+        assert "no search would find its share" in caplog.text
+        third = published_bert(tmp_path, 2, alias="candidate", embedding_space="one").name
+        assert readers(router) == [third]
+
+
+def test_a_candidate_is_left_behind_by_a_champion_that_moves_the_space(tmp_path: Path) -> None:
+    published_bert(tmp_path, embedding_space="one")
+    candidate = published_bert(tmp_path, 1, alias="candidate", embedding_space="one").name
+    with following(tmp_path, EMBEDDED, rules=Rules(canary=1.0)) as router:
+        assert readers(router) == [candidate]
+        third = published_bert(tmp_path, 2, alias="next", embedding_space="two").name
+        promote(tmp_path, third, BERT)
+        assert readers(router) == [third]
+
+
+def test_where_nothing_is_embedded_a_candidate_may_have_any_space(tmp_path: Path) -> None:
+    published_bert(tmp_path, embedding_space="one")
+    candidate = published_bert(tmp_path, 1, alias="candidate", embedding_space="two").name
+    with following(tmp_path, {TASK: BERT}, rules=Rules(canary=1.0)) as router:
+        assert readers(router, TASK) == [candidate]
+
+
+def test_going_back_by_itself_across_spaces_is_told_and_mixes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = published_bert(tmp_path, embedding_space="one").name
+    tasks = [TASK, "embedding"]
+    with following(tmp_path, EMBEDDED, rules=Rules(roll_back=True)) as router, Engine(router) as engine:
+
+        def answer() -> tuple[str, str | None]:
+            (found,) = engine.submit(["good day"], tasks)
+            assert isinstance(found, Analysis)
+            return found.model.version, found.embedding_space
+
+        second = published_bert(tmp_path, 1, alias="next", embedding_space="two").name
+        promote(tmp_path, second, BERT)
+        router.look()
+        assert answer() == (second, "two")
+        caplog.clear()
+        failing = [f"good {number}" for number in range(200)]
+        for share in router.route(failing, tasks):
+            answers: list[Analysis | RowError] = [RowError("device", "as the test wants it")] * len(share.positions)
+            if share.shadow:
+                answers = engine_answers(share, tasks)
+            router.observe(share, tasks, answers)
+        assert answer() == (first, "one")
+        assert router.embedding_space() == "one"
+        assert "embeds in another space, one; that of" in caplog.text
+        router.look()
+        assert Repository(tmp_path).aliases(BERT)["champion"] == first
+
+
+def engine_answers(share: Share, tasks: list[str]) -> list[Analysis | RowError]:
+    """What a share's version says of good days."""
+    with Engine(FixedRouter(share.reader)) as engine:
+        return engine.submit(["good day"] * len(share.positions), tasks)
 
 
 def test_closing_twice_is_harmless_and_nothing_takes_over_afterwards(tmp_path: Path) -> None:
