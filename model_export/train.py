@@ -197,7 +197,9 @@ class _Session:
 
     def _close_epoch(self, epoch: int, state: State, out: Path) -> State:
         figures = _Judge(self._network, self.encoder).figures(self._corpus)
-        score = sum(figures.values()) / len(figures)
+        # A figure's error falls with the root of its rows: a few dozen must not overrule thousands.
+        weights = {task: len(self._corpus.tasks[task].calibration) ** 0.5 for task in figures}
+        score = sum(figures[task] * weight for task, weight in weights.items()) / sum(weights.values())
         best = state.best < 0 or score > max(point.score for point in state.curve)
         point = Point(epoch, round(state.loss, 4), figures, round(score, 4))
         state = msgspec.structs.replace(state, curve=(*state.curve, point), best=epoch if best else state.best)
