@@ -35,7 +35,9 @@ def activation_ranges(model: ModelProto, batches: TextBatches, *, threads: int =
     for batch in batches.batches:
         present = batch.inputs[ATTENTION_MASK].astype(bool)
         for name, values in zip(names, session.run(names, dict(batch.inputs)), strict=True):
-            tokens = values[present]
+            # What is not of tokens, such as DeBERTa's distances between them, has no padding.
+            of_tokens = values.shape[:2] == present.shape
+            tokens = values[present] if of_tokens else values.reshape(-1, values.shape[-1])
             lows[name].append(tokens.min(axis=1))
             highs[name].append(tokens.max(axis=1))
     return {

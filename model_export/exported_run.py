@@ -23,6 +23,7 @@ _NETWORK: Final = "network.json"
 _CONFIG: Final = "config.json"
 #: Kinds of BERT whose attention is not the one that can be fused: it looks at distances between tokens.
 _OWN_ATTENTION: Final = ("deberta",)
+_NOT_FUSED: Final = "attention was not fused: this kind of model adds distances between tokens to it"
 
 #: What parsing a graph raises; the package has no types.
 _DecodeError: Final[type[Exception]] = import_module("google.protobuf.message").DecodeError
@@ -51,7 +52,7 @@ class ClassHead(NamedTuple):
 
 
 class ExportedRun:
-    """The folder of a run with its unfused graph in ``export/``.
+    """The folder of a run with its unfused graph in ``export/``; ``notes`` say what of it cannot be fused.
 
     Raises :class:`ModelError`, which names the file and what to do, for whatever is absent
     or does not fit the rest.
@@ -63,6 +64,7 @@ class ExportedRun:
         labels = _decoded(run / LABELS, dict[str, list[str]])
         calibration = _decoded(run / CALIBRATION, dict[str, Calibration])
         self.attention_fuses: Final = not _decoded(run / _CONFIG, _Config).model_type.startswith(_OWN_ATTENTION)
+        self.notes: Final[tuple[str, ...]] = () if self.attention_fuses else (_NOT_FUSED,)
         self.tokens: Final = design.tokens
         self.source: Final = _read(self.folder / MODEL, "export the run first")
         self._tokenizer: Final = _read(run / TOKENIZER, "train or import the run again")

@@ -19,6 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from groundswell.errors import ModelError
 from model_export.masks import plain_masks
+from model_export.subgraphs import reads, rename_reads, sort_nodes
 
 #: The domain of onnxruntime's own operators.
 RUNTIME_DOMAIN: Final = "com.microsoft"
@@ -36,7 +37,7 @@ def in_layers(model: ModelProto) -> list[NodeProto]:
     found = []
     for node in reversed(model.graph.node):
         if NORM in node.op_type or before_norm.intersection(node.output):
-            before_norm.update(node.input)
+            before_norm.update(reads(node))
             found.append(node)
     return found[::-1]
 
@@ -64,15 +65,16 @@ def tidied(model: ModelProto) -> ModelProto:
 def fused(model: ModelProto, *, attention: bool = True, skip: bool = False, packed: bool = False) -> ModelProto:
     """The graph with fused operators; its answers differ by rounding only, given rows padded on the right.
 
-    ``attention`` says whether attention is of the kind that can be fused (DeBERTa's is
-    not). ``packed`` computes query, key and value in one product and ``skip`` adds the
+    ``attention`` says whether attention is of the kind that can be fused; DeBERTa's is not,
+    and stays as it is. ``packed`` computes query, key and value in one product and ``skip`` adds the
     residual within the norm: both are faster on a GPU, and slower on a processor.
 
     Raises :class:`ModelError` where something that should be fused was not.
     """
     before = Counter(node.op_type for node in model.graph.node)
     parted = tidied(model)
-    plain_masks(parted)
+    if attention:
+        plain_masks(parted)
     _part_branches(parted.graph)
     result = _optimised(parted, skip=skip, packed=packed)
     _join_branches(result.graph)
@@ -96,8 +98,9 @@ def _optimised(model: ModelProto, *, skip: bool, packed: bool) -> ModelProto:
         found = optimizer.optimize_model(
             str(path), model_type="bert", num_heads=0, hidden_size=0, optimization_options=options, opt_level=0
         )
-    found.topological_sort()
     result: ModelProto = found.model
+    # Its own sort does not see what the branches of an If read.
+    sort_nodes(result.graph)
     if all(opset.domain != RUNTIME_DOMAIN for opset in result.opset_import):
         result.opset_import.append(helper.make_opsetid(RUNTIME_DOMAIN, 1))
     return result
@@ -142,8 +145,7 @@ def _join_branches(graph: Any) -> None:
     seen: dict[tuple[str, ...], NodeProto] = {}
     renamed: dict[str, str] = {}
     for node in list(graph.node):
-        for place, read in enumerate(node.input):
-            node.input[place] = renamed.get(read, read)
+        rename_reads(node, renamed)
         if node.op_type in (NORM, f"Skip{NORM}"):
             first = seen.setdefault((node.op_type, *node.input), node)
             if first is not node:
@@ -204,6 +206,6 @@ def _replace(graph: Any, node: NodeProto, by: Iterable[NodeProto]) -> None:
 def _readers(graph: Any) -> defaultdict[str, list[NodeProto]]:
     readers: defaultdict[str, list[NodeProto]] = defaultdict(list)
     for node in graph.node:
-        for name in node.input:
+        for name in reads(node):
             readers[name].append(node)
     return readers

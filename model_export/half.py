@@ -10,6 +10,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from model_export.fusion import NORM, in_layers
+from model_export.subgraphs import all_reads, read_within
 
 _LARGEST: Final = float(np.finfo(np.float16).max)
 #: Operators that read a tensor's shape and none of its numbers.
@@ -26,7 +27,13 @@ def half_precision(model: ModelProto) -> ModelProto:
     model = deepcopy(model)
     graph: Any = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    inside = {node.output[0] for node in in_layers(model) if NORM not in node.op_type and _computes(node, floats)}
+    # The nodes of branches are not rewritten: what they read stays what it is.
+    kept_whole = {name for node in graph.node for name in read_within(node)}
+    inside = {
+        node.output[0]
+        for node in in_layers(model)
+        if NORM not in node.op_type and _computes(node, floats) and kept_whole.isdisjoint(node.output)
+    }
     halves = {name for node in graph.node if node.output[0] in inside for name in node.output}
     made: dict[str, NodeProto | TensorProto] = {}
     nodes: list[NodeProto] = []
@@ -39,7 +46,7 @@ def half_precision(model: ModelProto) -> ModelProto:
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
-    read = {name for node in nodes for name in node.input}
+    read = all_reads(nodes)
     weights = [tensor for tensor in made.values() if isinstance(tensor, TensorProto)]
     kept = [tensor for name, tensor in constants.items() if name in read]
     del graph.initializer[:]
@@ -50,7 +57,8 @@ def half_precision(model: ModelProto) -> ModelProto:
 
 
 def _computes(node: NodeProto, floats: set[str]) -> bool:
-    return bool(floats.intersection(node.input)) and set(node.output) <= floats
+    # A cast says itself what it gives.
+    return node.op_type != "Cast" and bool(floats.intersection(node.input)) and set(node.output) <= floats
 
 
 def _converted(

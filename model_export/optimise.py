@@ -78,7 +78,7 @@ class Form(msgspec.Struct, frozen=True):
 class Optimised(msgspec.Struct, frozen=True):
     """What ``optimise.json`` says: the unfused graph, how it was measured, and its forms by name.
 
-    ``notes`` say what could not be measured, and why.
+    ``notes`` say what was not fused and what could not be measured, and why.
     """
 
     source: str
@@ -234,7 +234,7 @@ class _Measuring:
             texts_per_second=round(statistics.median(unfused), 2),
             base_quality=base,
             forms=report.forms | measured,
-            notes=(*self._data.notes, *self._notes),
+            notes=(*self._run.notes, *self._data.notes, *self._notes),
         )
 
     def _quality_data(self, folder: Path | None) -> tuple[QualityData | None, list[str]]:

@@ -19,6 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from groundswell.errors import ModelError
 from model_export.fusion import RUNTIME_DOMAIN, in_layers
+from model_export.subgraphs import all_reads
 
 #: Bits of a number in a large table of embeddings.
 Bits = Literal[4, 8]
@@ -122,7 +123,7 @@ class _Rewriting:
 
     def finish(self) -> None:
         """Remove the constants that nothing reads any more."""
-        read = {name for node in self._graph.node for name in node.input}
+        read = all_reads(self._graph.node)
         for tensor in [tensor for tensor in self._graph.initializer if tensor.name not in read]:
             self._graph.initializer.remove(tensor)
 
