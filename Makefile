@@ -114,7 +114,7 @@ $(RUNS)/%/export/export.json: $(RUNS)/%/training.json
 	@touch $@
 
 $(RUNS)/%/export/optimise.json: $(RUNS)/%/export/export.json
-	$(LIFE) optimise $(RUNS)/$* --data $(DATA)
+	$(LIFE) optimise $(RUNS)/$* --data $(DATA) --forms int8 --word-bits 4
 	@touch $@
 
 # Of a version that is the champion already it only says so.

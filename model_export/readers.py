@@ -128,11 +128,17 @@ def _goemotions_basic(data: Path) -> tuple[Rows, list[Fingerprint]]:
 
 
 _MODIFICATION = re.compile(r"task\d+_snli_(\w+)_to_(\w+)_text_modification")
+#: Its rewritten sentences are entailed, whatever its name says: a model that was trained on them as contradictions
+#: called 86 of 100 entailed, where it agreed with 91 of 100 labels and more in the other five.
+_MISNAMED: Final = "task189_snli_neutral_to_contradiction_text_modification"
 _SENTENCES = re.compile(r"Sentence 1: (.*?) Sentence 2: (.*)", re.DOTALL)
 
 
 def _snli(data: Path) -> tuple[Rows, list[Fingerprint]]:
-    """SNLI as the instances of six rewriting tasks carry it: a premise, a hypothesis, and a rewritten one."""
+    """SNLI as the instances of six rewriting tasks carry it: a premise, a hypothesis, and a rewritten one.
+
+    One task's rewritten sentences do not have the relation that it names; they are left out.
+    """
     rows: list[PairExample] = []
     prints = []
     for file, instances in _instances(data, "task18*_snli_*_text_modification.json.gz"):
@@ -146,7 +152,8 @@ def _snli(data: Path) -> tuple[Rows, list[Fingerprint]]:
                 continue
             premise, hypothesis = sentences[1].strip(), sentences[2].strip()
             rows.append(PairExample(premise, hypothesis, relations[1]))
-            rows.extend(PairExample(premise, output.strip(), relations[2]) for output in instance["output"])
+            if relations[0] != _MISNAMED:
+                rows.extend(PairExample(premise, output.strip(), relations[2]) for output in instance["output"])
         prints.append(fingerprint(data, file, len(rows) - before))
     return rows, prints
 

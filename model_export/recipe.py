@@ -63,6 +63,7 @@ class DataUse(_Table, frozen=True):
 class Training(_Table, frozen=True):
     """How the network is trained: AdamW, a warm-up over ``warmup`` of all steps, then linearly down to 0.
 
+    ``dropout`` is that of the layers of tuned branches; it costs time, and helps where rows are few for many epochs.
     ``balance`` is the power to which a class's rarity raises its loss: 0 counts rows alike,
     1 counts classes alike. ``calibration`` of the training rows are set aside to choose the
     best epoch by and to calibrate on. Training ends early when ``patience`` epochs in a row
@@ -77,6 +78,7 @@ class Training(_Table, frozen=True):
     warmup: Share = 0.06
     clip: Annotated[float, Meta(gt=0)] = 1.0
     label_smoothing: Share = 0.0
+    dropout: Share = 0.0
     balance: Annotated[float, Meta(ge=0, le=1)] = 1.0
     calibration: Share = 0.08
     patience: Annotated[int, Meta(ge=1)] = 2

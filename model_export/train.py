@@ -1,7 +1,7 @@
 """Training: a recipe and public data become a run's folder, with the network of the best epoch, calibrated.
 
 A run can be killed at any moment and goes on from its last checkpoint to the very same
-result: batches are drawn from the seed and the epoch, and nothing else is random.
+result: batches are drawn from the seed and the epoch, what drops out from the seed and the step.
 """
 
 from __future__ import annotations
@@ -89,15 +89,14 @@ def train(
     torch.manual_seed(recipe.seed)
     began = time.monotonic()
     corpus = gather(recipe, data)
-    fingerprint = hashlib.sha256(
-        msgspec.json.encode((recipe, [source.sha256 for source in corpus.sources]))
-    ).hexdigest()
+    fingerprint = hashlib.sha256(repr((recipe, [source.sha256 for source in corpus.sources])).encode()).hexdigest()
     if resume and (done := finished(out)) and done.fingerprint == fingerprint:
         return done
     base = base_folder(recipe.base)
     design = Design(recipe.trunk, recipe.branches, recipe.heads, recipe.tokens, recipe.base)
     network = Network.start(base, design)
     network.freeze(words_only=recipe.trunk == 0 and all(branch.tuned for branch in recipe.branches))
+    network.drop_out(recipe.training.dropout)
     tokenizer = tokenizer_of(base)
     session = _Session(recipe, corpus, fingerprint, network, TokenEncoder(tokenizer, recipe.tokens, INPUTS))
     out.mkdir(parents=True, exist_ok=True)
@@ -226,6 +225,8 @@ class _Session:
         for group in self._optimizer.param_groups:
             group["lr"] = group["highest"] * factor
         self._network.train()
+        # What is dropped depends on the step alone, so that a run that goes on drops the same.
+        torch.manual_seed(self._recipe.seed * self._total + step)
         loss = self._loss(batch)
         self._optimizer.zero_grad()
         loss.backward()

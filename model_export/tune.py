@@ -98,6 +98,7 @@ def _suggestions(own: Training) -> dict[str, Callable[[optuna.Trial], float | in
         "learning_rate": real("learning_rate", 1e-5, 1e-3, log=True),
         "head_learning_rate": real("head_learning_rate", 1e-4, 1e-2, log=True),
         "label_smoothing": real("label_smoothing", 0.0, 0.2),
+        "dropout": real("dropout", 0.0, 0.3),
         "balance": real("balance", 0.0, 1.0),
     }
 

@@ -28,7 +28,7 @@ def test_snli_gives_both_hypotheses_of_a_rewriting_task(tmp_path: Path) -> None:
     folder = tmp_path / "nli/natural_instructions"
     given = "Sentence 1: Two men saw wood. Sentence 2: The board was black"
     put(
-        folder / "task189_snli_neutral_to_contradiction_text_modification.json.gz",
+        folder / "task187_snli_neutral_to_contradiction_text_modification.json.gz",
         instances((given, ["A child stands."]), ("not a pair", ["left out"])),
     )
     rows, prints = read("snli", tmp_path)
@@ -37,8 +37,16 @@ def test_snli_gives_both_hypotheses_of_a_rewriting_task(tmp_path: Path) -> None:
         PairExample("Two men saw wood.", "A child stands.", "contradiction"),
     ]
     assert [(found.path, found.rows) for found in prints] == [
-        ("nli/natural_instructions/task189_snli_neutral_to_contradiction_text_modification.json.gz", 2)
+        ("nli/natural_instructions/task187_snli_neutral_to_contradiction_text_modification.json.gz", 2)
     ]
+
+
+def test_of_the_task_that_is_misnamed_only_what_was_given_is_read(tmp_path: Path) -> None:
+    put(
+        tmp_path / "nli/natural_instructions/task189_snli_neutral_to_contradiction_text_modification.json.gz",
+        instances(("Sentence 1: A boy hoists another. Sentence 2: They play.", ["A boy lifts."])),
+    )
+    assert read("snli", tmp_path)[0] == [PairExample("A boy hoists another.", "They play.", "neutral")]
 
 
 def test_mnli_is_read_from_all_three_collections(tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def tiny_recipe(folder: Path, *, rows: int = 240, epochs: int = 8) -> Recipe:
             DataUse(task="sentiment", name="jsonl:validation.jsonl", use="validation"),
             DataUse(task="mood", name="jsonl:train.jsonl"),
         ),
-        training=Training(epochs=epochs, batch_rows=16, learning_rate=5e-3, head_learning_rate=1e-2, calibration=0.2),
+        training=Training(
+            epochs=epochs, batch_rows=16, learning_rate=5e-3, head_learning_rate=1e-2, calibration=0.2, dropout=0.1
+        ),
     )
 
 
