@@ -7,7 +7,8 @@ Three public data sets, none of which the embedding was trained on here:
 - similarity: of a pair that entails and one that does not, from SNLI and from MNLI, how often
   the first has the larger cosine (area under the ROC curve), and Spearman's correlation of the
   cosine with contradiction < neutral < entailment;
-- topics: the share of the ten nearest articles of AG News that have the topic of the one asked for.
+- topics: the share of the ten nearest articles of AG News that have the topic of the one asked for, and
+  zero-shot the share of articles that lie nearest to the line that describes their topic.
 
 All figures are shares from 0 to 1 (the correlation from −1), larger is better; nothing is random.
 """
@@ -24,6 +25,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.zero_shot import SENTENCE
 from model_export import readers
 from model_export.datasets import DataError, PairExample, fingerprint, read_text
 
@@ -36,6 +38,13 @@ NEIGHBOURS: Final = 10
 
 _SNLI: Final = "snli-dev"
 _AG_NEWS: Final = "topics/ag_news_train_4k_olora.json.gz"
+#: What AG News calls its topics, described in a line each, as a user would.
+TOPICS: Final[Mapping[str, str]] = {
+    "World": "world news: politics, governments, wars, diplomacy and disasters",
+    "Sports": "sports: games, teams, athletes, matches and championships",
+    "Business": "business: companies, markets, shares, the economy and oil prices",
+    "Science or Technology": "science and technology: computers, software, the internet, space and research",
+}
 _ORDER: Final = {"contradiction": 0, "neutral": 1, "entailment": 2}
 #: Rows of a table of cosines that is in memory at once.
 _AT_ONCE: Final = 512
@@ -61,7 +70,8 @@ class EmbeddingQuality(msgspec.Struct, frozen=True):
 class QualityData(msgspec.Struct, frozen=True):
     """The texts to embed, once each, and what is asked of them: places in ``texts``.
 
-    ``queries`` are hypotheses with the premise that each is to find among ``premises``.
+    ``queries`` are hypotheses with the premise that each is to find among ``premises``;
+    ``described`` has the line that describes each topic.
     """
 
     texts: tuple[str, ...]
@@ -69,6 +79,7 @@ class QualityData(msgspec.Struct, frozen=True):
     queries: tuple[tuple[int, int], ...]
     pairs: Mapping[str, tuple[tuple[int, int, str], ...]]
     topics: tuple[tuple[int, str], ...]
+    described: Mapping[str, int]
     files: dict[str, str]
 
 
@@ -95,7 +106,9 @@ def quality_data(data: Path, *, rows: int = ROWS) -> QualityData:
     articles, sha256 = _ag_news(data)
     files[_AG_NEWS] = sha256
     topics = tuple((_place(places, text), label) for text, label in _chosen(articles, rows))
-    return QualityData(tuple(places), premises, queries, pairs, topics, files)
+    names = sorted({label for _, label in topics})
+    described = {name: _place(places, SENTENCE.format(TOPICS.get(name, name))) for name in names}
+    return QualityData(tuple(places), premises, queries, pairs, topics, described, files)
 
 
 def embedding_quality(embed: Embed, data: QualityData) -> EmbeddingQuality:
@@ -106,6 +119,7 @@ def embedding_quality(embed: Embed, data: QualityData) -> EmbeddingQuality:
     for name, pairs in data.pairs.items():
         figures |= {f"{name}/{figure}": value for figure, value in _similarity(vectors, pairs).items()}
     figures[f"ag-news/precision@{NEIGHBOURS}"] = _precision(vectors, data.topics)
+    figures["ag-news/zero-shot"] = _zero_shot(vectors, data)
     return EmbeddingQuality(
         figures={name: round(value, 5) for name, value in figures.items()},
         rows={name: len(pairs) for name, pairs in data.pairs.items()}
@@ -150,6 +164,14 @@ def _precision(vectors: NDArray[np.float64], topics: Sequence[tuple[int, str]]) 
         nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEIGHBOURS]
         right += int((topic[nearest] == topic[places][:, None]).sum())
     return right / (len(known) * NEIGHBOURS)
+
+
+def _zero_shot(vectors: NDArray[np.float64], data: QualityData) -> float:
+    """Accuracy of the topic whose line is nearest, as :func:`inference.zero_shot.by_embedding` ranks them."""
+    lines = vectors[list(data.described.values())]
+    nearest = (vectors[[place for place, _ in data.topics]] @ lines.T).argmax(axis=1)
+    names = list(data.described)
+    return float(np.mean([names[each] == label for each, (_, label) in zip(nearest, data.topics, strict=True)]))
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model_export.datasets import DataError
+from model_export.embedding_quality import TOPICS as DESCRIBED
 from model_export.embedding_quality import QualityData, embedding_quality, quality_data
 from tests.shared_data import shared_data
 
@@ -100,6 +101,8 @@ def marked(data: QualityData) -> dict[str, NDArray[Any]]:
             found[data.texts[second]] = near * axis + (1 - near**2) ** 0.5 * np.eye(200)[199]
     for place, topic in data.topics:
         found[data.texts[place]] = np.eye(200)[190 + TOPICS.index(topic)]
+    for topic, place in data.described.items():
+        found[data.texts[place]] = np.eye(200)[190 + TOPICS.index(topic)]
     return found
 
 
@@ -143,5 +146,6 @@ def test_the_public_data_is_read_where_it_lies() -> None:
     if (news := shared_data("topics/ag_news_train_4k_olora.json.gz")) is None:
         return
     data = quality_data(news.parents[1], rows=300)
+    assert data.described.keys() == DESCRIBED.keys()
     assert {label for _, label in data.topics} == {"World", "Sports", "Business", "Science or Technology"}
     assert {label for _, _, label in data.pairs["snli-dev"]} == set(RELATIONS)
