@@ -96,7 +96,8 @@ def _row(figures: Mapping[str, float]) -> str:
 def _loss(facts: RunFacts) -> str:
     parts = []
     trained = facts.training.metrics if facts.training else {}
-    both = [name for name in facts.draft.metrics if name in trained]
+    # Only what both read all of can be compared.
+    both = [name for name, after in facts.draft.metrics.items() if name in trained and trained[name]["n"] == after["n"]]
     if both:
         lines = [
             f"| {name} | {before['macro_recall']:.4f} | {after['macro_recall']:.4f} "
@@ -109,8 +110,8 @@ def _loss(facts: RunFacts) -> str:
             + _table(("data", "fp32", facts.form, "points"), lines)
         )
     form = _form(facts)
-    if form:
-        parts.append(_form_loss(form))
+    if form and (said := _form_loss(form)):
+        parts.append(said)
     distances = [f"| {name} | {value:.2g} |" for name, value in facts.draft.parity.items()]
     parts.append(
         "Largest distances on golden and odd inputs. *alone* and *padded*: of the exported graph from the network, "

@@ -96,6 +96,11 @@ def test_a_licence_that_its_folder_states_is_told_as_such(facts: RunFacts, tmp_p
     assert "The weights: mit as its folder states it." in card
 
 
+def test_figures_on_fewer_rows_are_not_compared_with_those_of_the_network(facts: RunFacts) -> None:
+    fewer = msgspec.structs.replace(facts.draft, metrics={"sentiment/goemotions": FIGURES | {"n": 600.0}})
+    assert "Macro-recall of the trained network" not in run_card(facts._replace(draft=fewer))
+
+
 def test_every_table_is_whole(facts: RunFacts) -> None:
     lines = run_card(facts).splitlines()
     for before, line in pairwise(lines):
