@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from copy import deepcopy
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -94,10 +96,12 @@ def _optimised(model: ModelProto, *, skip: bool, packed: bool) -> ModelProto:
         # It leaves graphs by other producers as they are.
         model.producer_name = "pytorch"
         onnx.save(model, path)
-        # With heads and width 0 both are read from the graph.
-        found = optimizer.optimize_model(
-            str(path), model_type="bert", num_heads=0, hidden_size=0, optimization_options=options, opt_level=0
-        )
+        # It prints what shapes it cannot work out, where others read what a command says.
+        with redirect_stdout(StringIO()):
+            # With heads and width 0 both are read from the graph.
+            found = optimizer.optimize_model(
+                str(path), model_type="bert", num_heads=0, hidden_size=0, optimization_options=options, opt_level=0
+            )
     result: ModelProto = found.model
     # Its own sort does not see what the branches of an If read.
     sort_nodes(result.graph)

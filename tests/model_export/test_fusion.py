@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto
 
 from groundswell.errors import ModelError
 from inference.manifest import MODEL
 from model_export.fusion import fused, in_layers
-from model_export.masks import plain_masks
 from tests.inference.tiny import tiny_draft
 from tests.inference.tiny_bert import TinyBert
-from tests.model_export.tiny_run import TEXTS, answers, branched, farthest, session_of, tiny_encoder
+from tests.model_export.tiny_run import TEXTS, answers, branched, farthest, session_of, tiny_encoder, with_choice
 
 BERT = TinyBert(3)
 ENCODER = tiny_encoder(BERT)
@@ -75,62 +73,20 @@ def test_every_branch_is_fused_and_answers_as_before() -> None:
     assert np.abs(before["emotion"] - answers(session_of(graph(), BERT), ENCODER, TEXTS)["emotion"]).max() > 0.1
 
 
-def masked_by(*steps: tuple[str, list[str], str], constants: dict[str, np.ndarray]) -> ModelProto:
-    """The tiny model whose mask is what these steps make: operator, inputs, output."""
-    model = graph()
-    casts: dict[str, dict[str, Any]] = {"cast": {"to": TensorProto.FLOAT}, "bool": {"to": TensorProto.BOOL}}
-    made = [helper.make_node(kind, read, [name], name=name, **casts.get(name, {})) for kind, read, name in steps]
-    writers = {node.output[0]: node for node in model.graph.node}
-    for node in model.graph.node:
-        if node.op_type == "Softmax":
-            writers[node.input[0]].input[1] = steps[-1][2]
-    for node in reversed(made):
-        model.graph.node.insert(0, node)
-    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    return model
-
-
-ONE, LEAST, ZERO = (np.array(value, np.float32) for value in (1, np.finfo(np.float32).min, 0))
-AXIS = {"first": np.array([1], np.int64), "second": np.array([2], np.int64), "both": np.array([1, 2], np.int64)}
-CAST_FIRST = (
-    ("Cast", ["attention_mask"], "cast"),
-    ("Sub", ["c1", "cast"], "absent"),
-    ("Unsqueeze", ["absent", "first"], "row"),
-    ("Unsqueeze", ["row", "second"], "head"),
-    ("Mul", ["head", "least"], "mask"),
-)
-CHOSEN = (
-    ("Cast", ["attention_mask"], "bool"),
-    ("Unsqueeze", ["bool", "both"], "head"),
-    ("Where", ["head", "c0", "least"], "mask"),
-)
-
-
-@pytest.mark.parametrize("steps", [CAST_FIRST, CHOSEN])
-def test_a_mask_is_known_by_what_it_does(steps: tuple[tuple[str, list[str], str], ...]) -> None:
-    model = masked_by(*steps, constants=AXIS | {"c1": ONE, "c0": ZERO, "least": LEAST})
-    before = answers(session_of(model, BERT), ENCODER, TEXTS)
-    found = fused(model)
-    assert kinds(found)["MultiHeadAttention"] == 2
-    assert farthest(before, answers(session_of(found, BERT), ENCODER, TEXTS)) < 1e-5
-
-
-@pytest.mark.parametrize(("absent", "present"), [(-5.0, 0.0), (-1e9, 0.5)])
-def test_what_does_not_hide_padding_is_no_mask(absent: float, present: float) -> None:
-    constants = AXIS | {"c0": np.array(present, np.float32), "least": np.array(absent, np.float32)}
-    model = masked_by(*CHOSEN, constants=constants)
-    before = model.SerializeToString(deterministic=True)
-    plain_masks(model)
-    assert model.SerializeToString(deterministic=True) == before
-    with pytest.raises(ModelError, match="0 of 2 attentions were fused: export the graph with eager attention"):
-        fused(model)
-
-
 def test_layers_end_with_the_last_norm() -> None:
     inside = {node.op_type for node in in_layers(graph())}
     outside = {node.op_type for node in graph().graph.node if node.op_type not in inside}
     assert {"MatMul", "Softmax", "LayerNormalization", "Erf"} <= inside
     assert {"ReduceL2", "ReduceSum"} <= outside
+
+
+def test_what_branches_read_is_kept_and_comes_before_them() -> None:
+    model = with_choice(graph())
+    found = fused(model)
+    assert kinds(found)["If"] == 1
+    assert kinds(found)["MultiHeadAttention"] == 2
+    before, after = (answers(session_of(each, BERT), ENCODER, TEXTS) for each in (model, found))
+    assert farthest(before, after) < 1e-5
 
 
 def test_what_is_no_transformer_is_refused() -> None:

@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto
 from model_export.fusion import fused
 from model_export.half import half_precision
 from tests.inference.tiny_bert import TinyBert
-from tests.model_export.tiny_run import TEXTS, answers, branched, farthest, session_of, tiny_encoder
+from tests.model_export.tiny_run import TEXTS, answers, branched, farthest, session_of, tiny_encoder, with_choice
 
 BERT = TinyBert(3)
 ENCODER = tiny_encoder(BERT)
@@ -45,3 +45,9 @@ def test_the_fused_graph_is_left_as_it_was() -> None:
     before = whole.SerializeToString(deterministic=True)
     half_precision(whole)
     assert whole.SerializeToString(deterministic=True) == before
+
+
+def test_branches_go_on_reading_whole_numbers() -> None:
+    plain = fused(with_choice(onnx.load_model_from_string(BERT.graph())))
+    before, after = (answers(session_of(each, BERT), ENCODER, TEXTS) for each in (plain, half_precision(plain)))
+    assert farthest(before, after) < 0.02

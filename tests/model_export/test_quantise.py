@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 from groundswell.errors import ModelError
 from inference.manifest import MODEL
@@ -22,7 +23,7 @@ from model_export.quantise import inputs_of_products, quantised
 from model_export.text_batches import TextBatches
 from tests.inference.tiny import tiny_draft
 from tests.inference.tiny_bert import TinyBert
-from tests.model_export.tiny_run import TEXTS, Answers, answers, branched, session_of, tiny_encoder
+from tests.model_export.tiny_run import TEXTS, Answers, answers, branched, session_of, tiny_encoder, with_choice
 
 BERT = TinyBert(3)
 ENCODER = tiny_encoder(BERT)
@@ -77,6 +78,33 @@ def test_neighbours_and_padding_change_nothing(
     # Attention sums in another order; a byte on the edge may then fall to the other side.
     assert max(float(np.abs(alone[name] - together[name]).max()) for name in alone) < 0.02
     assert worst_cosine(alone, together) > 0.9999
+
+
+def test_branches_go_on_reading_what_they_did() -> None:
+    plain = fused(with_choice(onnx.load_model_from_string(BERT.graph())))
+    found = quantised(plain)
+    # The layer after the branches counts as much as the one before.
+    assert Counter(node.op_type for node in found.graph.node)["MatMulIntegerToFloat"] == 12
+    before, after = (answers(session_of(each, BERT), ENCODER, TEXTS) for each in (plain, found))
+    assert worst_cosine(before, after) > 0.99
+
+
+def test_what_is_not_of_tokens_has_a_range_of_all_its_numbers() -> None:
+    model = onnx.load_model_from_string(BERT.graph())
+    graph: Any = model.graph
+    table = np.linspace(-3, 5, 7 * 32, dtype=np.float32).reshape(1, 7, 32)
+    graph.initializer.append(numpy_helper.from_array(table, "distances"))
+    norm = next(node for node in graph.node if node.op_type == "LayerNormalization")
+    product = helper.make_node("MatMul", ["distances", "0.query"], ["distances/query"])
+    total = helper.make_node("ReduceMean", ["distances/query"], ["distances/mean"], keepdims=0)
+    read = norm.input[0]
+    norm.input[0] = "distances/added"
+    place = list(graph.node).index(norm)
+    added = helper.make_node("Add", [read, "distances/mean"], ["distances/added"])
+    for offset, node in enumerate((product, total, added)):
+        graph.node.insert(place + offset, node)
+    found = activation_ranges(fused(model), TextBatches(ENCODER, TEXTS), within=1.0)
+    assert found["distances"] == (-3.0, 5.0)
 
 
 FINITE = st.floats(-1e6, 1e6, width=32)

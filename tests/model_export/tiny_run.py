@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from inference.manifest import Calibration, Tokens
 from inference.rows import Text
@@ -99,6 +99,43 @@ def branched(graph: bytes) -> ModelProto:
         for node in unread:
             model.graph.node.remove(node)
         read = {name for node in model.graph.node for name in node.input} | {each.name for each in model.graph.output}
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def with_choice(model: ModelProto) -> ModelProto:
+    """The model with an ``If`` after its first layer, whose branches alone read that layer's numbers: twice or once.
+
+    ``If`` answers for more than four tokens with the doubled numbers, else with those that are there.
+    """
+    model = deepcopy(model)
+    graph: Any = model.graph
+    norm = [node for node in graph.node if node.op_type == "LayerNormalization"][2]
+    written = norm.output[0]
+    norm.output[0] = f"{written}/one"
+
+    def branch(number: float, name: str) -> Any:
+        return helper.make_graph(
+            [
+                helper.make_node("Constant", [], [f"{name}/by"], value=numpy_helper.from_array(np.float32([number]))),
+                helper.make_node("Mul", [f"{written}/one", f"{name}/by"], [f"{name}/made"]),
+            ],
+            name,
+            [],
+            [helper.make_tensor_value_info(f"{name}/made", TensorProto.FLOAT, None)],
+        )
+
+    nodes = [
+        helper.make_node("Shape", ["input_ids"], ["choice/tokens"], start=1, end=2),
+        helper.make_node("Greater", ["choice/tokens", "choice/four"], ["choice/long"]),
+        helper.make_node(
+            "If", ["choice/long"], [written], then_branch=branch(2, "then"), else_branch=branch(1, "else")
+        ),
+    ]
+    place = list(graph.node).index(norm) + 1
+    for offset, node in enumerate(nodes):
+        graph.node.insert(place + offset, node)
+    graph.initializer.append(numpy_helper.from_array(np.array([4], np.int64), "choice/four"))
     onnx.checker.check_model(model, full_check=True)
     return model
 
