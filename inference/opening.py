@@ -44,7 +44,8 @@ def open_session(
     """
     wanted = PROVIDERS[device.provider]
     settings = runtime.SessionOptions()
-    settings.log_severity_level = 4 if device.on_gpu else 3
+    # What goes wrong is raised; lines on stderr as well would be one a poisoned batch.
+    settings.log_severity_level = 4
     settings.inter_op_num_threads = 1
     settings.intra_op_num_threads = 1 if device.on_gpu else device.threads or granted_processors()
     # Spinning threads would take the processors from the flow's own workers.
