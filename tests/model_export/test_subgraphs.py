@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -25,7 +25,8 @@ def copied() -> ModelProto:
 
 
 def choice(model: ModelProto) -> onnx.NodeProto:
-    return next(node for node in model.graph.node if node.op_type == "If")
+    (found,) = (node for node in model.graph.node if node.op_type == "If")
+    return cast(onnx.NodeProto, found)
 
 
 def nested(inner: onnx.NodeProto) -> onnx.NodeProto:

@@ -117,7 +117,9 @@ def with_choice(model: ModelProto) -> ModelProto:
     def branch(number: float, name: str) -> Any:
         return helper.make_graph(
             [
-                helper.make_node("Constant", [], [f"{name}/by"], value=numpy_helper.from_array(np.float32([number]))),
+                helper.make_node(
+                    "Constant", [], [f"{name}/by"], value=numpy_helper.from_array(np.array([number], np.float32))
+                ),
                 helper.make_node("Mul", [f"{written}/one", f"{name}/by"], [f"{name}/made"]),
             ],
             name,
