@@ -6,9 +6,10 @@ branches fit its patterns, and makes sure that nothing was left unfused.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from contextlib import redirect_stdout
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from copy import deepcopy
 from importlib import import_module
 from io import StringIO
@@ -96,8 +97,7 @@ def _optimised(model: ModelProto, *, skip: bool, packed: bool) -> ModelProto:
         # It leaves graphs by other producers as they are.
         model.producer_name = "pytorch"
         onnx.save(model, path)
-        # It prints what shapes it cannot work out, where others read what a command says.
-        with redirect_stdout(StringIO()):
+        with _quietly():
             # With heads and width 0 both are read from the graph.
             found = optimizer.optimize_model(
                 str(path), model_type="bert", num_heads=0, hidden_size=0, optimization_options=options, opt_level=0
@@ -108,6 +108,18 @@ def _optimised(model: ModelProto, *, skip: bool, packed: bool) -> ModelProto:
     if all(opset.domain != RUNTIME_DOMAIN for opset in result.opset_import):
         result.opset_import.append(helper.make_opsetid(RUNTIME_DOMAIN, 1))
     return result
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """It prints what shapes it cannot work out, where others read what a command says, and logs every step."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _require_fused(before: Counter[str], after: Counter[str], *, attention: bool) -> None:
