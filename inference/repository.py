@@ -8,8 +8,8 @@ nothing but ONNX, JSON and text is read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from groundswell.errors import ModelError
@@ -43,17 +43,20 @@ class Repository:
 
     def models(self) -> list[str]:
         """The names of the models, sorted."""
-        return _folders(self.root)
+        with _readable(self.root):
+            return _folders(self.root)
 
     def versions(self, name: str) -> list[str]:
         """The whole versions of a model, sorted."""
         folder = self.folder(name)
-        return [version for version in _folders(folder) if (folder / version / MANIFEST).exists()]
+        with _readable(folder):
+            return [version for version in _folders(folder) if (folder / version / MANIFEST).exists()]
 
     def look(self, name: str) -> Look:
         """The aliases of a model now; none for a model without."""
         path = self.folder(name) / ALIASES
-        return Look(moves.decode(path, read_bytes(path)) if path.exists() else {})
+        with _readable(path):
+            return Look(moves.decode(path, read_bytes(path)) if path.exists() else {})
 
     def aliases(self, name: str) -> dict[str, str]:
         """The aliases of :meth:`look` alone."""
@@ -61,7 +64,9 @@ class Repository:
 
     def has(self, ref: ModelRef) -> bool:
         """Whether the version is there, whole as far as its manifest tells."""
-        return (self.folder(ref.name) / plain(ref.version) / MANIFEST).exists()
+        path = self.folder(ref.name) / plain(ref.version) / MANIFEST
+        with _readable(path):
+            return path.exists()
 
     def manifest(self, ref: ModelRef) -> Manifest:
         """What a version says of itself; its files are not looked at."""
@@ -126,6 +131,17 @@ class Repository:
             write_durably(made / ALIASES, moves.encode(aliases))
             (made / ALIASES).replace(folder / ALIASES)
         sync_folder(folder)
+
+
+@contextmanager
+def _readable(place: Path) -> Iterator[None]:
+    """Whether there is something can be asked only by who may look: not by every user of the machine."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"{place} cannot be read ({error.strerror}): let this user read it, or set models.repository"
+        ) from error
 
 
 def _folders(root: Path) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -152,3 +155,35 @@ def test_an_empty_place_has_no_models(tmp_path: Path) -> None:
     assert Repository(tmp_path / "nowhere").models() == []
     with pytest.raises(ModelError, match="there: none"):
         Repository(tmp_path / "nowhere").open(REFERENCE)
+
+
+def test_a_repository_that_this_user_may_not_read_is_named(tmp_path: Path) -> None:
+    published(tmp_path)
+    repository = Repository(tmp_path)
+    asked: list[Callable[[], object]] = [
+        repository.models,
+        lambda: repository.versions(NAME),
+        lambda: repository.aliases(NAME),
+        lambda: repository.has(ModelRef(NAME, "1")),
+        lambda: repository.open(NAME),
+    ]
+    with closed(tmp_path):
+        for ask in asked:
+            with pytest.raises(ModelError, match=r"cannot be read \(Permission denied\): let this user read it"):
+                ask()
+    assert repository.open(NAME)
+
+
+@contextmanager
+def closed(folder: Path) -> Iterator[None]:
+    """A folder that nobody may look into; root, who may, is somebody else meanwhile."""
+    root = os.geteuid() == 0
+    folder.chmod(0)
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
