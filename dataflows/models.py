@@ -44,26 +44,32 @@ def engine_limits(settings: Settings) -> Limits:
     )
 
 
-def model_loader(settings: Settings) -> Load:
-    """Loads, warms and proves a version on the device of the settings, in every length that batches may have."""
+def model_loader(settings: Settings, tasks: Collection[str] = ()) -> Load:
+    """Loads, warms and proves a version on the device of the settings, in every length that batches may have.
+
+    With ``tasks``, it is ready for those of them that it has heads for, and parts of its graph that only
+    others need are never run.
+    """
     models, limits = settings.models, engine_limits(settings)
 
     def load(version: ModelVersion) -> Reader:
         _require_dimensions(version.manifest)
         tokens = version.manifest.tokens
+        wanted = {head.task for head in version.manifest.heads}.intersection(tasks) or None
         # The shortest bucket that holds the longest row is the last that is ever used.
         longest = None if tokens is None else next((n for n in limits.buckets if n >= tokens.max_length), None)
         lengths = [length for length in limits.buckets if longest is None or length <= longest]
         if models.provider == "cpu":
             device = Device(threads=models.threads)
-            return Model(version, precision=models.precision, device=device, buckets=[(1, n) for n in lengths])
+            buckets = [(1, length) for length in lengths]
+            return Model(version, tasks=wanted, precision=models.precision, device=device, buckets=buckets)
         device = Device(
             provider=models.provider,
             number=models.device,
             shapes=shapes(lengths, limits.batch_tokens, limits.batch_rows),
             engines=Path(models.engine_cache or Path(settings.job.data_dir) / "engines"),
         )
-        return Model(version, precision=models.precision, device=device)
+        return Model(version, tasks=wanted, precision=models.precision, device=device)
 
     return load
 
@@ -178,7 +184,7 @@ def open_model(
     router = ChampionRouter(
         model_repository(settings),
         dict.fromkeys(answered, models.posts),
-        model_loader(settings),
+        model_loader(settings, answered),
         refresh=models.refresh if shared else 0.0,
         rules=rules,
     )

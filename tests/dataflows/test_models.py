@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from dataflows.models import ServedModel, embedding_space, open_model
+from dataflows.models import ServedModel, embedding_space, model_loader, open_model
 from groundswell.errors import ModelError
 from groundswell.records import Analysis
 from groundswell.settings import Job, Models, Settings
+from inference.repository import Repository
 from tests.inference.tiny import NAME, published
 from tests.inference.tiny_bert import NAME as BERT
 from tests.inference.tiny_bert import published_bert
@@ -52,6 +53,17 @@ def test_posts_are_asked_for_all_that_documents_hold(tmp_path: Path) -> None:
     assert answer.scores.keys() == {"sentiment", "emotion"}
     assert answer.embedding is not None
     assert answer.embedding_space == "one"
+
+
+def test_no_more_of_a_model_is_made_ready_than_is_asked_for(tmp_path: Path) -> None:
+    whole = Repository(published_bert(tmp_path, embedding=384, embedding_space="one").parent.parent).open(BERT)
+    published(tmp_path)
+    load = model_loader(settings(tmp_path), ["embedding", "unheard-of"])
+    assert load(whole).tasks == {"embedding"}
+    # What has none of it says what it has, and is refused for that.
+    assert load(Repository(tmp_path).open(NAME)).tasks == {"sentiment"}
+    with pytest.raises(ModelError, match="answers none of embedding"):
+        open_model(settings(tmp_path), ["embedding"])
 
 
 def test_a_model_that_reads_no_posts_is_refused(tmp_path: Path) -> None:
