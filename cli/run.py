@@ -64,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
         # Files named on the command line are read from their start each time: their
         # documents are idempotent, so no recovery store has to outlive the command.
         state = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="groundswell-"))) if args.posts else None
+        if state is not None and not settings.models.live_latency and not Path(settings.job.data_dir).exists():
+            # Nobody else is at work there: what engines tell each other goes with the rest of the state.
+            models = msgspec.structs.replace(settings.models, live_latency=str(state / "live-latency"))
+            settings = msgspec.structs.replace(settings, models=models)
         outcome, seconds = supervise(settings, state=state, until_end=args.until_end)
     print_summary(args.summary, outcome, seconds)
     return outcome.exit_code
