@@ -171,7 +171,7 @@ class _Bench:
         found = [f"{task}: there is no labelled data to judge it on" for task in missing]
         if not tasks:
             found.append("it answers no task with labels, so there is nothing to judge it by")
-        trained_on = {source.sha256: source.path for source in draft.data if source.use.startswith("training")}
+        trained_on = {source.sha256: source.path for source in draft.data if not source.use.startswith("validation")}
         found += overlaps(self._evidence, trained_on)
         found += [
             f"{task}: it could not read {judgement.errors:,} rows"

@@ -7,7 +7,7 @@ import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.trends_history import TagHistory
@@ -26,6 +26,7 @@ def trend(tag: str, since: int, until: int | None = None) -> TrendEvent:
     return TrendEvent(1, "ended" if ended else "began", ended or begun, 0, known)
 
 
+@settings(deadline=None)
 @given(
     windows=st.lists(
         st.tuples(st.integers(0, 500), st.dictionaries(st.sampled_from("abc"), st.integers(1, 50), min_size=1)),

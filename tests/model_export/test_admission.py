@@ -107,9 +107,11 @@ def test_another_space_has_to_be_meant_for_a_champion_alone(root: Path, evidence
 
 
 def test_what_it_was_trained_on_tells_nothing(root: Path, evidence: dict[str, Evidence]) -> None:
-    source = Source(path="rows.jsonl", sha256=evidence["sentiment"].sha256, rows=120, use="training of sentiment")
-    (reason,) = _examine(root, evidence, data=(source,)).reasons
-    assert reason.startswith("sentiment: it was trained on rows.jsonl")
+    for use, reasons in (("training", 1), ("extra", 1), ("validation", 0)):
+        source = Source(path="rows.jsonl", sha256=evidence["sentiment"].sha256, rows=120, use=f"{use} of sentiment")
+        found = _examine(root, evidence, data=(source,)).reasons
+        assert len(found) == reasons
+        assert all(reason.startswith("sentiment: it was trained on rows.jsonl") for reason in found)
 
 
 def test_rows_that_it_cannot_read_speak_against_it(root: Path, tmp_path: Path) -> None:
