@@ -30,12 +30,17 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.stack.elasticsearch import ElasticsearchServer
 from tests.stack.errors import StackError
 from tests.stack.kafka import KafkaServer
 from tests.stack.redis import RedisServer
 from tests.stack.session import Stack
+
+# Properties say nothing of time, and a busy machine may be slow.
+settings.register_profile("groundswell", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("groundswell")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background inherits this, and so would every process that a test interrupts.
