@@ -234,7 +234,7 @@ def _singles(
 DATA_SETS: Final[Mapping[str, DataSet]] = {
     "semeval": DataSet(
         _singles(read_semeval),
-        "SemEval-2017 task 4A, for research; texts by their authors",
+        "a repository under MIT (written for its code); SemEval-2017 task 4A, the posts are their authors'",
         "the SemEval-2017 4A files as <data>/tweets_sentiment/semeval2017_4a/twitter-*-A.tsv.gz (id, label, text)",
     ),
     "tweeteval-sentiment": DataSet(

@@ -85,7 +85,11 @@ class Training(_Table, frozen=True):
 
 
 class Recipe(_Table, frozen=True):
-    """The whole file. ``trunk`` is the number of layers that all branches share and that stay as they came."""
+    """The whole file.
+
+    ``trunk`` is the number of layers that all branches share and that stay as they came.
+    ``limits`` are sentences for the model card: what the model must not be relied on for.
+    """
 
     name: str
     description: str
@@ -94,6 +98,7 @@ class Recipe(_Table, frozen=True):
     tokens: Tokens
     heads: tuple[HeadDesign, ...]
     data: tuple[DataUse, ...]
+    limits: tuple[str, ...] = ()
     trunk: Annotated[int, Meta(ge=0)] = 0
     branches: tuple[Branch, ...] = (Branch(name="tuned"),)
     seed: int = 1

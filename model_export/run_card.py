@@ -251,6 +251,7 @@ def _limits(facts: RunFacts) -> str:
         lines.append(
             "It was measured on the data above alone: on other kinds of texts, and in other languages, on none."
         )
+    lines += facts.recipe.limits if facts.recipe else ()
     unmeasured = sorted(
         task for task in facts.labels if not any(name.startswith(f"{task}/") for name in facts.draft.metrics)
     )

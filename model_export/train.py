@@ -89,8 +89,9 @@ def train(
     torch.manual_seed(recipe.seed)
     began = time.monotonic()
     corpus = gather(recipe, data)
-    fingerprint = hashlib.sha256(repr((recipe, [source.sha256 for source in corpus.sources])).encode()).hexdigest()
+    fingerprint = _fingerprint(recipe, corpus)
     if resume and (done := finished(out)) and done.fingerprint == fingerprint:
+        _write_recipe(out, recipe)  # its words may be others now
         return done
     base = base_folder(recipe.base)
     design = Design(recipe.trunk, recipe.branches, recipe.heads, recipe.tokens, recipe.base)
@@ -102,7 +103,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     if not resume:
         checkpoint.remove(out)
-    replace_durably(out / RECIPE, msgspec.json.format(msgspec.json.encode(recipe)) + b"\n")
+    _write_recipe(out, recipe)
     replace_durably(out / TOKENIZER, tokenizer)
     curve = session.run(out, progress)
     network = Network.load(out, attention="sdpa")
@@ -143,6 +144,16 @@ def finished(run: Path) -> Trained | None:
         return msgspec.json.decode(path.read_bytes(), type=Trained) if path.exists() else None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be used ({error}): train into another folder") from error
+
+
+def _write_recipe(run: Path, recipe: Recipe) -> None:
+    replace_durably(run / RECIPE, msgspec.json.format(msgspec.json.encode(recipe)) + b"\n")
+
+
+def _fingerprint(recipe: Recipe, corpus: Corpus) -> str:
+    """The sha256 of all that decides what is learnt: words about the model are not among it."""
+    decisive = msgspec.structs.replace(recipe, description="", licence="", limits=())
+    return hashlib.sha256(repr((decisive, [source.sha256 for source in corpus.sources])).encode()).hexdigest()
 
 
 class _Session:

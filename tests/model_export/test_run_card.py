@@ -65,6 +65,7 @@ def test_the_card_of_a_trained_run_holds_what_its_files_say(facts: RunFacts) -> 
         "| 2 (kept) | 0.5000 | 0.6000 |",
         "The weights: Apache-2.0.",
         "at most 3 such windows",
+        "\n- Tiny texts alone.\n",
         "Nothing was measured of emotion,",
         "groundswell models optimise RUN --forms int8",
         "ONNX opset 18",

@@ -133,8 +133,12 @@ def test_a_finished_run_is_left_as_it_is(run: tuple[Recipe, Path, Path]) -> None
     before = (out / "weights.safetensors").stat().st_mtime_ns
     steps: list[int] = []
     train(recipe, data, out, threads=1, progress=lambda step, *_: steps.append(step))
+    described = msgspec.structs.replace(recipe, limits=("None that we know.",))
+    train(described, data, out, threads=1, progress=lambda step, *_: steps.append(step))
     assert steps == []
     assert (out / "weights.safetensors").stat().st_mtime_ns == before
+    assert load(out / "recipe.json") == described
+    train(recipe, data, out, threads=1)
 
 
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_gives_others(

@@ -49,6 +49,7 @@ def tiny_training(run: Path, tokens: Tokens = SINGLES) -> tuple[Recipe, Training
     recipe = Recipe(
         name="tiny-encoder",
         description="Moods of tiny texts.",
+        limits=("Tiny texts alone.",),
         base="tiny-base",
         licence="Apache-2.0",
         tokens=tokens,
