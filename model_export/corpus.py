@@ -74,8 +74,7 @@ def _task(
         rows, files = readers.read(use.name, data)
         prints.append((use, files))
         read += len(rows)
-        kept: list[Example | PairExample] = [*_distinct(rows)]
-        _require_known(use.name, kept, labels)
+        kept = [*_distinct(_by_known_labels(use.name, rows, labels))]
         kept = kept[: use.limit] if use.limit else kept
         if use.use == "validation":
             validation[use.name] = kept
@@ -104,7 +103,7 @@ def _task(
     )
 
 
-def _distinct(rows: readers.Rows) -> Iterable[Example | PairExample]:
+def _distinct(rows: Sequence[Example | PairExample]) -> Iterable[Example | PairExample]:
     """One row for each text or pair, with the label most given to it; where labels tie, none."""
     singles = [row for row in rows if isinstance(row, Example)]
     if singles:
@@ -135,12 +134,17 @@ def _without_leaks(
     return [training[place] for place in sorted(kept)]
 
 
-def _require_known(name: str, rows: Iterable[Example | PairExample], labels: Sequence[str]) -> None:
-    unknown = sorted({row.label for row in rows} - set(labels))
+def _by_known_labels(
+    name: str, rows: Sequence[Example | PairExample], labels: Sequence[str]
+) -> list[Example | PairExample]:
+    """The rows with labels as the recipe writes them; upper and lower case are one."""
+    known = {label.casefold(): label for label in labels}
+    unknown = sorted({row.label for row in rows if row.label.strip().casefold() not in known})
     if unknown:
         raise DataError(
             f"{name} has the labels {unknown}, which are none of {list(labels)}: mend the data or the recipe"
         )
+    return [row._replace(label=known[row.label.strip().casefold()]) for row in rows]
 
 
 def _subject(row: Example | PairExample) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from model_export import labelled_file
 from model_export.datasets import (
     DataError,
     Example,
@@ -56,31 +57,12 @@ def read(name: str, data: Path) -> tuple[Rows, list[Fingerprint]]:
 
 
 def read_jsonl(data: Path, path: str) -> tuple[Rows, list[Fingerprint]]:
-    """Lines ``{"text": …, "label": …}``, or with ``premise`` and ``hypothesis``; all of one kind."""
+    """A file of labelled texts (see :mod:`model_export.labelled_file`); raises :class:`DataError` with the line."""
     file = data / path
-    singles: list[Example] = []
-    pairs: list[PairExample] = []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            if "text" in row:
-                singles.append(Example(str(row["text"]), str(row["label"])))
-            else:
-                pairs.append(PairExample(str(row["premise"]), str(row["hypothesis"]), str(row["label"])))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(
-                f"{file}, line {number}: {error}; give text and label, or premise, hypothesis, label"
-            ) from error
-    if bool(singles) == bool(pairs):
-        raise DataError(f"{file} must hold rows, and all with text or all with premise and hypothesis")
-    rows: Rows = singles or pairs
-    return rows, [fingerprint(data, file, len(rows))]
+    found = labelled_file.read(file)
+    singles = [Example(row.text, row.label) for row in found if isinstance(row.text, str)]
+    pairs = [PairExample(*row.text, row.label) for row in found if not isinstance(row.text, str)]
+    return singles or pairs, [fingerprint(data, file, len(found))]
 
 
 def _tweeteval_emotion(part: str) -> Reader:

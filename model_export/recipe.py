@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from inference.manifest import Tokens
+from inference.names import is_plain
 from model_export.datasets import DataError
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
@@ -112,6 +113,8 @@ def load(path: Path) -> Recipe:
         recipe = decode(path.read_bytes(), type=Recipe)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no recipe: {error}") from error
+    if not is_plain(recipe.name):
+        raise DataError(f"{path}: {recipe.name!r} can be no model's name: letters, digits, '.', '_' and '-' are")
     tasks = {head.task: head for head in recipe.heads}
     if len(tasks) != len(recipe.heads):
         raise DataError(f"{path} has two heads for one task")

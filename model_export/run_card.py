@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from model_export.optimise import FILES, Form, Optimised
@@ -52,7 +53,8 @@ def run_card(facts: RunFacts) -> str:
 
 def _head(facts: RunFacts) -> str:
     if facts.recipe:
-        said = f"{facts.recipe.description}\nMade from the base `{facts.recipe.base}` by this project's own training."
+        base = Path(facts.recipe.base).name
+        said = f"{facts.recipe.description}\nMade from the base `{base}` by this project's own training."
     else:
         imported = facts.imported
         said = f"Imported: the {imported.architecture} of the folder `{imported.folder}`." if imported else ""

@@ -97,12 +97,21 @@ def train(
     design = Design(recipe.trunk, recipe.branches, recipe.heads, recipe.tokens, recipe.base)
     network = Network.start(base, design)
     network.freeze(words_only=recipe.trunk == 0 and all(branch.tuned for branch in recipe.branches))
+    positions = network.config.max_position_embeddings
+    if recipe.tokens.max_length > positions:
+        raise ModelError(f"{recipe.base} has {positions} positions: max_length is {recipe.tokens.max_length}, set less")
     network.drop_out(recipe.training.dropout)
     tokenizer = tokenizer_of(base)
     session = _Session(recipe, corpus, fingerprint, network, TokenEncoder(tokenizer, recipe.tokens, INPUTS))
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"{out} cannot be a run's folder ({error.strerror}): choose another") from error
     if not resume:
         checkpoint.remove(out)
+        (out / TRAINING).unlink(missing_ok=True)
+    elif finished(out):
+        raise ModelError(f"{out} is finished, of another recipe or other data: train elsewhere, or restart it")
     _write_recipe(out, recipe)
     replace_durably(out / TOKENIZER, tokenizer)
     curve = session.run(out, progress)

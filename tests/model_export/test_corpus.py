@@ -113,6 +113,13 @@ def test_labels_go_by_name(tmp_path: Path) -> None:
         assert str(row.text).split()[0] == {0: "good", 1: "the", 2: "bad"}[row.label]
 
 
+def test_upper_and_lower_case_are_one(tmp_path: Path) -> None:
+    rows = [{**row, "label": row["label"].upper()} for row in sentiment_rows(60)]
+    write_lines(tmp_path / "train.jsonl", [*rows, *sentiment_rows(60)])
+    found = gather(recipe(DataUse(task="sentiment", name="jsonl:train.jsonl")), tmp_path).tasks["sentiment"]
+    assert len(found.train) + len(found.calibration) == 60
+
+
 def test_an_unknown_label_is_named(tmp_path: Path) -> None:
     write_lines(tmp_path / "train.jsonl", [{"text": "angry words", "label": "furious"}])
     with pytest.raises(DataError, match="furious"):
@@ -123,6 +130,13 @@ def test_an_unknown_label_is_named(tmp_path: Path) -> None:
 def test_the_recipes_of_the_starter_models_can_be_read(name: str) -> None:
     found = load(ROOT / f"model_export/recipes/{name}.toml")
     assert found.name == name
+
+
+def test_a_recipe_whose_name_leads_elsewhere_is_refused(tmp_path: Path) -> None:
+    recipe = (ROOT / "model_export/recipes/nli.toml").read_text()
+    (tmp_path / "evil.toml").write_text(recipe.replace('name = "nli"', 'name = "../elsewhere"', 1))
+    with pytest.raises(DataError, match="no model's name"):
+        load(tmp_path / "evil.toml")
 
 
 @pytest.mark.parametrize(

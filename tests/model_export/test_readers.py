@@ -135,8 +135,11 @@ def test_own_rows_come_as_json_lines(tmp_path: Path, lines: list[dict[str, Any]]
     [
         ('{"text": "a", "label": "x"}\n{"text": "b"}\n', "line 2"),
         ("not json\n", "line 1"),
-        ("", "must hold rows"),
-        ('{"text": "a", "label": "x"}\n{"premise": "a", "hypothesis": "b", "label": "x"}\n', "all with text or all"),
+        ("", "holds no rows"),
+        (
+            '{"text": "a", "label": "x"}\n{"premise": "a", "hypothesis": "b", "label": "x"}\n',
+            "single texts and pairs in one file",
+        ),
     ],
 )
 def test_own_rows_that_do_not_fit_are_named(tmp_path: Path, text: str, message: str) -> None:

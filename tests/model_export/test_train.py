@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from groundswell.errors import ModelError
-from inference.manifest import Calibration
+from inference.manifest import Calibration, Tokens
 from inference.tokens import TokenEncoder
 from model_export import checkpoint
 from model_export import train as trainer
@@ -250,6 +251,7 @@ def test_a_cross_encoder_is_trained_on_pairs_with_no_premise_in_two_parts(tmp_pa
     [
         ({"base": "no-such-base"}, "neither a known base"),
         ({"trunk": 9}, "9 layers"),
+        ({"tokens": Tokens(max_length=4096)}, "positions: max_length is 4096"),
         ({"data": (DataUse(task="sentiment", name="jsonl:absent.jsonl"),)}, "cannot be read"),
         ({"data": (DataUse(task="sentiment", name="unheard-of"),)}, "no data set"),
     ],
@@ -260,6 +262,18 @@ def test_what_cannot_be_trained_is_refused(
     recipe, data, _ = run
     with pytest.raises((DataError, ModelError), match=message):
         train(msgspec.structs.replace(recipe, **change), data, tmp_path, threads=1)
+
+
+def test_a_finished_run_is_not_overwritten_by_another_recipe(run: tuple[Recipe, Path, Path], tmp_path: Path) -> None:
+    recipe, data, out = run
+    shutil.copytree(out, tmp_path / "run")
+    other = msgspec.structs.replace(recipe, seed=9)
+    with pytest.raises(ModelError, match="finished, of another recipe"):
+        train(other, data, tmp_path / "run", threads=1)
+    assert train(other, data, tmp_path / "run", resume=False, threads=1).seed == 9
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelError, match="cannot be a run's folder"):
+        train(other, data, tmp_path / "file", threads=1)
 
 
 def test_a_base_without_safetensors_is_refused(run: tuple[Recipe, Path, Path], tmp_path: Path) -> None:
