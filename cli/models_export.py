@@ -11,7 +11,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from cli.models_parts import Part, add_json, console, needs, steps
+from cli.models_parts import Part, add_json, console, count, needs, steps
 from cli.options import load
 from cli.printing import printable
 from groundswell.errors import SettingsError
@@ -178,7 +178,7 @@ def _optimise_arguments(parser: argparse.ArgumentParser) -> None:
         help="bits of a number in the int8 forms' tables of words (default: 8)",
     )
     parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="processors that speed is measured on (default: 1)"
+        "--threads", type=count, default=1, metavar="N", help="processors that speed is measured on (default: 1)"
     )
     add_json(parser)
 

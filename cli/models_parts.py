@@ -50,6 +50,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def count(word: str) -> int:
+    """A number of things, 0 or more, as an argument's type."""
+    found = int(word)
+    if found < 0:
+        raise argparse.ArgumentTypeError(f"{word}: expected 0 or more")
+    return found
+
+
 class Place(NamedTuple):
     """Where models are: a folder or URL, and where verified copies of a URL's versions are kept."""
 

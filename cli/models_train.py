@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.models_evaluate import add_mlflow, flat
-from cli.models_parts import Part, add_json, console, needs, progress
+from cli.models_parts import Part, add_json, console, count, needs, progress
 from cli.options import load as settle
 from cli.printing import printable
 from groundswell.errors import SettingsError
@@ -37,7 +38,7 @@ def _recipe(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="another seed than the recipe's")
     parser.add_argument(
-        "--threads", type=int, default=0, metavar="N", help="processors (default: all that are granted)"
+        "--threads", type=count, default=0, metavar="N", help="processors (default: all that are granted)"
     )
 
 
@@ -52,7 +53,7 @@ def _tune_arguments(parser: argparse.ArgumentParser) -> None:
     _recipe(parser)
     parser.add_argument("--trials", type=int, default=12, metavar="N", help="trials in all (default: 12)")
     parser.add_argument(
-        "--rows", type=int, default=0, metavar="N", help="training rows of each data set in a trial (default: all)"
+        "--rows", type=count, default=0, metavar="N", help="training rows of each data set in a trial (default: all)"
     )
     add_mlflow(parser)
     add_json(parser)
@@ -73,14 +74,18 @@ def run_train(args: argparse.Namespace) -> int:
     out = args.out or _RUNS / recipe.name
     with tracked(args.mlflow, f"groundswell train {recipe.name}", out.name) as log:
         with progress(f"training {recipe.name}", "batches") as show:
-            found = train(
-                recipe,
-                args.data,
-                out,
-                resume=not args.restart,
-                threads=args.threads,
-                progress=lambda step, total, loss, speed: show(step, total, f"loss {loss:.3f}, {speed:.0f} rows/s"),
-            )
+            try:
+                found = train(
+                    recipe,
+                    args.data,
+                    out,
+                    resume=not args.restart,
+                    threads=args.threads,
+                    progress=lambda step, total, loss, speed: show(step, total, f"loss {loss:.3f}, {speed:.0f} rows/s"),
+                )
+            except KeyboardInterrupt:
+                print("interrupted: call it again to go on from the last checkpoint", file=sys.stderr)
+                raise
         _log_recipe(log, recipe)
         for point in found.curve:
             figures = {f"chosen by/{task}": value for task, value in point.figures.items()}

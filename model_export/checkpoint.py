@@ -67,9 +67,9 @@ def load(run: Path, fingerprint: str, network: nn.Module, optimizer: torch.optim
         state = msgspec.json.decode((folder / STATE).read_bytes(), type=State)
         tensors = load_file(folder / TENSORS.format(step=state.step))
     except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"{folder} cannot be taken up ({error}): remove it to start anew") from error
+        raise ModelError(f"{folder} cannot be taken up ({error}): train with --restart") from error
     if state.fingerprint != fingerprint:
-        raise ModelError(f"{folder} is of another recipe or other data: remove it to start anew, or train elsewhere")
+        raise ModelError(f"{folder} is of another recipe or other data: train elsewhere, or with --restart")
     weights = {key.removeprefix("weight."): value for key, value in tensors.items() if key.startswith("weight.")}
     network.load_state_dict(weights, strict=False)
     moments: dict[int, dict[str, Any]] = {}

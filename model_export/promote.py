@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from groundswell.errors import ModelError
 from groundswell.records import ModelRef
 from inference.aliases import PREVIOUS
 from inference.names import CHAMPION
@@ -41,6 +42,9 @@ def roll_back(root: Path | str, name: str, *, new_space: bool = False, cache: Pa
     somebody moved the champion meanwhile.
     """
     repository = open_repository(root, cache)
+    # To lock a model makes its folder: not for a name that was mistyped.
+    if name not in repository.models():
+        raise ModelError(f"no model {name!r} in {repository.where}")
     aliases = repository.aliases(name)
     if PREVIOUS in aliases:
         require_good(repository.open(f"{name}@{PREVIOUS}"))

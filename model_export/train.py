@@ -111,7 +111,7 @@ def train(
         checkpoint.remove(out)
         (out / TRAINING).unlink(missing_ok=True)
     elif finished(out):
-        raise ModelError(f"{out} is finished, of another recipe or other data: train elsewhere, or restart it")
+        raise ModelError(f"{out} is finished, of another recipe or other data: train elsewhere, or with --restart")
     _write_recipe(out, recipe)
     replace_durably(out / TOKENIZER, tokenizer)
     curve = session.run(out, progress)

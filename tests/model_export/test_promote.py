@@ -81,3 +81,9 @@ def test_what_cannot_be_read_is_listed_with_its_trouble(tmp_path: Path) -> None:
     assert (damaged.aliases, lost.aliases) == (("candidate",), ("champion",))
     assert "cannot be used" in (damaged.trouble or "")
     assert lost.trouble == "it is not there, or not whole"
+
+
+def test_a_name_that_is_mistyped_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model 'absnet'"):
+        roll_back(tmp_path, "absnet")
+    assert list(tmp_path.iterdir()) == []

@@ -226,7 +226,7 @@ def test_a_damaged_checkpoint_is_refused(
         train(recipe, data, tmp_path, threads=1, progress=interrupt)
     (tensors,) = (tmp_path / checkpoint.FOLDER).glob("tensors-*")
     tensors.write_bytes(tensors.read_bytes()[:100])
-    with pytest.raises(ModelError, match="remove it to start anew"):
+    with pytest.raises(ModelError, match="train with --restart"):
         train(recipe, data, tmp_path, threads=1)
 
 
