@@ -89,7 +89,7 @@ def train(
     torch.manual_seed(recipe.seed)
     began = time.monotonic()
     corpus = gather(recipe, data)
-    fingerprint = _fingerprint(recipe, corpus)
+    fingerprint = fingerprint_of(recipe, corpus)
     if resume and (done := finished(out)) and done.fingerprint == fingerprint:
         _write_recipe(out, recipe)  # its words may be others now
         return done
@@ -159,7 +159,7 @@ def _write_recipe(run: Path, recipe: Recipe) -> None:
     replace_durably(run / RECIPE, msgspec.json.format(msgspec.json.encode(recipe)) + b"\n")
 
 
-def _fingerprint(recipe: Recipe, corpus: Corpus) -> str:
+def fingerprint_of(recipe: Recipe, corpus: Corpus) -> str:
     """The sha256 of all that decides what is learnt: words about the model are not among it."""
     decisive = msgspec.structs.replace(recipe, description="", licence="", limits=())
     return hashlib.sha256(repr((decisive, [source.sha256 for source in corpus.sources])).encode()).hexdigest()

@@ -5,23 +5,27 @@ Trials are judged on the rows that a recipe sets aside for choosing, never on va
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import optuna
+from optuna.trial import TrialState
 
 from inference.atomic import replace_durably
+from model_export.corpus import gather
 from model_export.datasets import DataError
 from model_export.recipe import Recipe, Training
-from model_export.train import train
+from model_export.train import fingerprint_of, train
 
 #: The tuned recipe, and the trials so far, in the folder that is tuned into.
 TUNED: Final = "recipe.json"
 STUDY: Final = "study.db"
+_FINGERPRINT: Final = "fingerprint"
 
-#: Called after a trial: its number, its score, the best score so far.
+#: Called after a trial: the number that were completed before, its score, the best score so far.
 Report = Callable[[int, float, float], None]
 
 
@@ -49,12 +53,13 @@ def tune(
     ``rows`` limits the training rows of each data set, so that many trials are affordable;
     the tuned recipe has the full data again. The recipe's own parameters are the first
     trial. Called again on the same folder it goes on until there are ``trials``. Raises
-    :class:`DataError` and :class:`ModelError` as :func:`~model_export.train.train` does.
+    :class:`DataError` for a folder with trials of something else, and, with
+    :class:`ModelError`, as :func:`~model_export.train.train` does.
     """
     if trials < 1:
         raise DataError("there must be at least one trial")
     out.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         study_name=recipe.name,
         storage=f"sqlite:///{out.resolve() / STUDY}",
@@ -62,28 +67,54 @@ def tune(
         sampler=optuna.samplers.TPESampler(seed=recipe.seed),
         load_if_exists=True,
     )
-    if not study.trials:
-        own = recipe.training
-        study.enqueue_trial({name: getattr(own, name) for name in _suggestions(own)})
+    limited = _limited(recipe, rows)
+    _claim(study, fingerprint_of(limited, gather(limited, data)), out)
+    own = {name: getattr(recipe.training, name) for name in _suggestions(recipe.training)}
+    _enqueue(study, own)
 
     def objective(trial: optuna.Trial) -> float:
         training = msgspec.structs.replace(
             recipe.training, **{name: suggest(trial) for name, suggest in _suggestions(recipe.training).items()}
         )
-        tried = msgspec.structs.replace(_limited(recipe, rows), training=training)
-        found = train(tried, data, out / f"trial-{trial.number}", threads=threads)
+        tried = msgspec.structs.replace(limited, training=training)
+        # Named by what is tried, so that a trial that was stopped goes on where it was.
+        digest = hashlib.sha256(repr(training).encode()).hexdigest()[:12]
+        found = train(tried, data, out / f"trial-{digest}", threads=threads)
         return max(point.score for point in found.curve)
 
     def done(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-        report(trial.number, trial.value or 0.0, study.best_value)
+        if trial.state is TrialState.COMPLETE:
+            complete = sum(each.state is TrialState.COMPLETE for each in study.trials)
+            report(complete - 1, trial.value or 0.0, study.best_value)
 
-    finished = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
+    finished = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     study.optimize(objective, n_trials=max(0, trials - len(finished)), callbacks=[done])
     best = msgspec.convert({**msgspec.to_builtins(recipe.training), **study.best_params}, type=Training)
     tuned = msgspec.structs.replace(recipe, training=best)
     replace_durably(out / TUNED, msgspec.json.format(msgspec.json.encode(tuned)) + b"\n")
-    complete = [trial for trial in study.trials if trial.state is optuna.trial.TrialState.COMPLETE]
-    return Tuned(tuned, study.best_value, complete[0].value or 0.0, len(complete))
+    complete = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
+    first = next(trial for trial in complete if trial.params == own)
+    return Tuned(tuned, study.best_value, first.value or 0.0, len(complete))
+
+
+def _claim(study: optuna.Study, fingerprint: str, out: Path) -> None:
+    """Mark a new study; raise :class:`DataError` for one whose scores cannot be compared with ours."""
+    if study.user_attrs.setdefault(_FINGERPRINT, fingerprint) != fingerprint:
+        raise DataError(f"{out} holds trials of another recipe, other data or other rows: tune elsewhere")
+    study.set_user_attr(_FINGERPRINT, fingerprint)
+
+
+def _enqueue(study: optuna.Study, own: dict[str, Any]) -> None:
+    """Let the recipe's own parameters come first, then those of trials that were stopped."""
+    for trial in study.trials:
+        if trial.state is TrialState.RUNNING:
+            study.tell(trial.number, state=TrialState.FAIL)
+    known = [trial.params for trial in study.trials if trial.state is TrialState.COMPLETE]
+    known += [trial.system_attrs["fixed_params"] for trial in study.trials if trial.state is TrialState.WAITING]
+    for params in (own, *(trial.params for trial in study.trials if trial.state is TrialState.FAIL)):
+        if params.keys() == own.keys() and params not in known:
+            study.enqueue_trial(params)
+            known.append(params)
 
 
 def _suggestions(own: Training) -> dict[str, Callable[[optuna.Trial], float | int]]:

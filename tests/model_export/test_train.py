@@ -23,9 +23,10 @@ from inference.manifest import Calibration, Tokens
 from inference.tokens import TokenEncoder
 from model_export import checkpoint
 from model_export import train as trainer
+from model_export import tune as tuner
 from model_export.datasets import DataError
 from model_export.network import INPUTS, Network
-from model_export.recipe import DataUse, Recipe, load
+from model_export.recipe import DataUse, Recipe, Training, load
 from model_export.train import finished, train
 from model_export.tune import tune
 from tests.model_export.labelled import sentiment_rows, write_lines
@@ -301,9 +302,30 @@ def test_tuning_goes_on_where_it_was_and_its_best_parameters_are_the_ones_then_u
     tuned = tune(recipe, data, tmp_path, trials=3, rows=60, threads=1, report=lambda number, *_: seen.append(number))
     assert seen == [0, 1, 2]
     assert (tuned.trials, tuned.score >= tuned.first_score) == (3, True)
-    runs = {number: finished(tmp_path / f"trial-{number}") for number in seen}
-    best = max(runs, key=lambda number: max(point.score for point in runs[number].curve))  # type: ignore[union-attr]
+    runs = {folder: finished(folder) for folder in tmp_path.glob("trial-*")}
+    best = max(runs, key=lambda folder: max(point.score for point in runs[folder].curve))  # type: ignore[union-attr]
     used = load(tmp_path / "recipe.json")
-    assert used == tuned.recipe
-    assert used.training == load(tmp_path / f"trial-{best}/recipe.json").training
+    assert (len(runs), used) == (3, tuned.recipe)
+    assert used.training == load(best / "recipe.json").training
     assert used.data == recipe.data
+    with pytest.raises(DataError, match="tune elsewhere"):
+        tune(recipe, data, tmp_path, trials=4, rows=70, threads=1)
+
+
+def test_a_trial_that_was_stopped_is_tried_again_and_the_recipes_own_comes_first(
+    run: tuple[Recipe, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, data, _ = run
+    tried: list[Training] = []
+
+    def stopped(tuned: Recipe, *_: object, **__: object) -> None:
+        tried.append(tuned.training)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tuner, "train", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            tune(recipe, data, tmp_path, trials=2, rows=60, threads=1)
+    tuned = tune(recipe, data, tmp_path, trials=1, rows=60, threads=1)
+    assert tried == [recipe.training] == [tuned.recipe.training]
+    assert (tuned.trials, tuned.score) == (1, tuned.first_score)
