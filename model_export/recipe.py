@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from inference.manifest import Tokens
 from inference.names import is_plain
+from inference.tasks import LABELS
 from model_export.datasets import DataError
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
@@ -124,6 +125,13 @@ def load(path: Path) -> Recipe:
     for head in recipe.heads:
         if head.kind == "classes" and len(head.labels) < 2:
             raise DataError(f"{path}: the head {head.task!r} needs at least two labels")
+        if len(set(head.labels)) != len(head.labels):
+            raise DataError(f"{path}: the head {head.task!r} has a label twice")
+        known = None if head.auxiliary else LABELS.get(head.task)
+        if known is not None and known != set(head.labels):
+            raise DataError(
+                f"{path}: {head.task!r} has the labels {', '.join(sorted(known))}: rename yours, or the task"
+            )
         if head.kind == "classes" and not any(use.task == head.task and use.use == "training" for use in recipe.data):
             raise DataError(f"{path}: nothing trains {head.task!r}; give it a data set")
     return recipe

@@ -10,7 +10,8 @@ import hashlib
 import platform
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,7 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from groundswell.errors import ModelError
@@ -81,7 +83,7 @@ def train(
 
     With ``resume`` a run that was stopped goes on, and one that is finished is left as it is.
     Raises :class:`DataError` for data that is absent or does not fit, :class:`ModelError` for
-    a base or a checkpoint that does not.
+    a base or a checkpoint that does not, and for a folder that cannot be written.
     """
     torch.set_num_threads(threads or granted_processors())
     # Numbers this small cost a processor a hundred times the time and change nothing.
@@ -103,47 +105,45 @@ def train(
     network.drop_out(recipe.training.dropout)
     tokenizer = tokenizer_of(base)
     session = _Session(recipe, corpus, fingerprint, network, TokenEncoder(tokenizer, recipe.tokens, INPUTS))
-    try:
+    with _written_into(out):
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(f"{out} cannot be a run's folder ({error.strerror}): choose another") from error
-    if not resume:
+        if not resume:
+            checkpoint.remove(out)
+            (out / TRAINING).unlink(missing_ok=True)
+        elif finished(out):
+            raise ModelError(f"{out} is finished, of another recipe or other data: train elsewhere, or with --restart")
+        _write_recipe(out, recipe)
+        replace_durably(out / TOKENIZER, tokenizer)
+        curve = session.run(out, progress)
+        network = Network.load(out, attention="sdpa")
+        judged = _Judge(network, session.encoder)
+        temperatures, metrics = judged.calibrated(corpus)
+        replace_durably(out / CALIBRATION, msgspec.json.format(msgspec.json.encode(temperatures)) + b"\n")
+        trained = Trained(
+            name=recipe.name,
+            fingerprint=fingerprint,
+            seed=recipe.seed,
+            tools={"python": platform.python_version()}
+            | {tool: metadata.version(tool) for tool in ("torch", "transformers", "tokenizers", "numpy")},
+            data=corpus.sources,
+            rows={
+                task: {
+                    "read": found.read,
+                    "removed": found.removed,
+                    "training": len(found.train),
+                    "calibration": len(found.calibration),
+                }
+                | {name: len(rows) for name, rows in found.validation.items()}
+                for task, found in corpus.tasks.items()
+            },
+            curve=curve,
+            best_epoch=max(curve, key=lambda point: point.score).epoch,
+            metrics=metrics,
+            seconds=round(time.monotonic() - began, 1),
+        )
+        replace_durably(out / TRAINING, msgspec.json.format(msgspec.json.encode(trained)) + b"\n")
         checkpoint.remove(out)
-        (out / TRAINING).unlink(missing_ok=True)
-    elif finished(out):
-        raise ModelError(f"{out} is finished, of another recipe or other data: train elsewhere, or with --restart")
-    _write_recipe(out, recipe)
-    replace_durably(out / TOKENIZER, tokenizer)
-    curve = session.run(out, progress)
-    network = Network.load(out, attention="sdpa")
-    judged = _Judge(network, session.encoder)
-    temperatures, metrics = judged.calibrated(corpus)
-    replace_durably(out / CALIBRATION, msgspec.json.format(msgspec.json.encode(temperatures)) + b"\n")
-    trained = Trained(
-        name=recipe.name,
-        fingerprint=fingerprint,
-        seed=recipe.seed,
-        tools={"python": platform.python_version()}
-        | {tool: metadata.version(tool) for tool in ("torch", "transformers", "tokenizers", "numpy")},
-        data=corpus.sources,
-        rows={
-            task: {
-                "read": found.read,
-                "removed": found.removed,
-                "training": len(found.train),
-                "calibration": len(found.calibration),
-            }
-            | {name: len(rows) for name, rows in found.validation.items()}
-            for task, found in corpus.tasks.items()
-        },
-        curve=curve,
-        best_epoch=max(curve, key=lambda point: point.score).epoch,
-        metrics=metrics,
-        seconds=round(time.monotonic() - began, 1),
-    )
-    replace_durably(out / TRAINING, msgspec.json.format(msgspec.json.encode(trained)) + b"\n")
-    checkpoint.remove(out)
-    return trained
+        return trained
 
 
 def finished(run: Path) -> Trained | None:
@@ -153,6 +153,15 @@ def finished(run: Path) -> Trained | None:
         return msgspec.json.decode(path.read_bytes(), type=Trained) if path.exists() else None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be used ({error}): train into another folder") from error
+
+
+@contextmanager
+def _written_into(run: Path) -> Iterator[None]:
+    """Turn what a disk refuses into a :class:`ModelError`."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{run} cannot be written as a run's folder ({error}): mend that and call it again") from error
 
 
 def _write_recipe(run: Path, recipe: Recipe) -> None:

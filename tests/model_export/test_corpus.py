@@ -132,6 +132,20 @@ def test_the_recipes_of_the_starter_models_can_be_read(name: str) -> None:
     assert found.name == name
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ('["good", "fair", "bad"]', "has the labels contradiction, entailment, neutral"),
+        ('["neutral", "entailment", "neutral"]', "a label twice"),
+    ],
+)
+def test_labels_that_a_task_cannot_have_are_refused(tmp_path: Path, labels: str, message: str) -> None:
+    recipe = (ROOT / "model_export/recipes/nli.toml").read_text()
+    (tmp_path / "mine.toml").write_text(recipe.replace('["contradiction", "entailment", "neutral"]', labels))
+    with pytest.raises(DataError, match=message):
+        load(tmp_path / "mine.toml")
+
+
 def test_a_recipe_whose_name_leads_elsewhere_is_refused(tmp_path: Path) -> None:
     recipe = (ROOT / "model_export/recipes/nli.toml").read_text()
     (tmp_path / "evil.toml").write_text(recipe.replace('name = "nli"', 'name = "../elsewhere"', 1))
@@ -152,7 +166,8 @@ def test_a_recipe_that_makes_no_sense_is_refused(tmp_path: Path, change: str, me
     path = tmp_path / "recipe.toml"
     path.write_text(
         'name = "x"\ndescription = ""\nbase = "b"\nlicence = "MIT"\ntokens = { max_length = 32 }\n'
-        'heads = [{ task = "sentiment", branch = "tuned", labels = ["a", "b"] }]\n[[data]]\n' + change
+        'heads = [{ task = "sentiment", branch = "tuned", labels = ["negative", "neutral", "positive"] }]\n[[data]]\n'
+        + change
     )
     with pytest.raises(DataError, match=message):
         load(path)

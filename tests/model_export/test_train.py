@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 from pathlib import Path
@@ -273,8 +274,25 @@ def test_a_finished_run_is_not_overwritten_by_another_recipe(run: tuple[Recipe, 
         train(other, data, tmp_path / "run", threads=1)
     assert train(other, data, tmp_path / "run", resume=False, threads=1).seed == 9
     (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match="cannot be a run's folder"):
+    with pytest.raises(ModelError, match="cannot be written as a run's folder"):
         train(other, data, tmp_path / "file", threads=1)
+
+
+def test_a_full_disk_is_named_and_the_run_goes_on_when_there_is_room(
+    run: tuple[Recipe, Path, Path], tmp_path: Path
+) -> None:
+    recipe, data, out = run
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(ModelError, match="cannot be written as a run's folder"):
+            train(recipe, data, tmp_path, threads=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    train(recipe, data, tmp_path, threads=1)
+    found = weights(tmp_path)
+    assert all(torch.equal(found[name], value) for name, value in weights(out).items())
 
 
 def test_a_base_without_safetensors_is_refused(run: tuple[Recipe, Path, Path], tmp_path: Path) -> None:
