@@ -70,6 +70,17 @@ class _Item(NamedTuple):
     label: int
 
 
+@contextmanager
+def _without_denormals() -> Iterator[None]:
+    """Count the smallest numbers as 0: they cost a processor a hundred times the time and change nothing."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_without_denormals()
 def train(
     recipe: Recipe,
     data: Path,
@@ -86,8 +97,6 @@ def train(
     a base or a checkpoint that does not, and for a folder that cannot be written.
     """
     torch.set_num_threads(threads or granted_processors())
-    # Numbers this small cost a processor a hundred times the time and change nothing.
-    torch.set_flush_denormal(True)
     torch.manual_seed(recipe.seed)
     began = time.monotonic()
     corpus = gather(recipe, data)

@@ -144,6 +144,11 @@ def test_a_finished_run_is_left_as_it_is(run: tuple[Recipe, Path, Path]) -> None
     train(recipe, data, out, threads=1)
 
 
+def test_numbers_of_the_process_are_as_they_were_before(run: tuple[Recipe, Path, Path]) -> None:
+    assert float(np.float64(5e-324) * 1.0) == 5e-324
+    assert float(torch.tensor(1e-310, dtype=torch.float64) * 1.0) == 1e-310
+
+
 def test_the_same_recipe_gives_the_same_weights_and_another_seed_gives_others(
     run: tuple[Recipe, Path, Path], tmp_path: Path
 ) -> None:
