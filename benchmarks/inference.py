@@ -192,6 +192,7 @@ def paced(submit: Submit, texts: Sequence[str], per_second: float, seconds: floa
         end = due + seconds
         number = 0
         while due < end:
+            # Arrivals are paced by the clock, whether or not earlier ones have been answered.
             time.sleep(max(0.0, due - time.perf_counter()))
             pool.submit(one, texts[number % len(texts)], due)
             number += 1

@@ -14,29 +14,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from groundswell.errors import ModelError
 from inference.atomic import replace_durably
-from inference.calibration import softmax
-from inference.manifest import CALIBRATION, TOKENIZER, Calibration, Source
+from inference.manifest import CALIBRATION, TOKENIZER, Source
 from inference.processors import granted_processors
 from inference.rows import Row
-from inference.tokens import ATTENTION_MASK, INPUT_IDS, TYPE_IDS, TokenEncoder
+from inference.tokens import TokenEncoder
 from model_export import checkpoint
-from model_export.calibrate import fit_temperature
 from model_export.checkpoint import Point, State
 from model_export.corpus import Corpus, Labelled, gather
 from model_export.datasets import DataError
-from model_export.evaluate import evaluate
 from model_export.network import INPUTS, Design, Network, base_folder, tokenizer_of
+from model_export.network_judge import NetworkJudge, first_row, inputs_of
 from model_export.recipe import HeadDesign, Recipe, Training
 
 RECIPE: Final = "recipe.json"
@@ -125,7 +122,7 @@ def train(
         replace_durably(out / TOKENIZER, tokenizer)
         curve = session.run(out, progress)
         network = Network.load(out, attention="sdpa")
-        judged = _Judge(network, session.encoder)
+        judged = NetworkJudge(network, session.encoder)
         temperatures, metrics = judged.calibrated(corpus)
         replace_durably(out / CALIBRATION, msgspec.json.format(msgspec.json.encode(temperatures)) + b"\n")
         trained = Trained(
@@ -198,7 +195,7 @@ class _Session:
             item
             for task, found in corpus.tasks.items()
             for row, repeat in zip(found.train, found.repeat, strict=True)
-            for item in [_Item(_first_row(encoder, row), task, row.label)] * repeat
+            for item in [_Item(first_row(encoder, row), task, row.label)] * repeat
         ]
         if not self._items:
             raise DataError("no row is left to train on: give more data")
@@ -233,7 +230,7 @@ class _Session:
         return state.curve
 
     def _close_epoch(self, epoch: int, state: State, out: Path) -> State:
-        figures = _Judge(self._network, self.encoder).figures(self._corpus)
+        figures = NetworkJudge(self._network, self.encoder).figures(self._corpus)
         # A figure's error falls with the root of its rows: a few dozen must not overrule thousands.
         weights = {task: len(self._corpus.tasks[task].calibration) ** 0.5 for task in figures}
         score = sum(figures[task] * weight for task, weight in weights.items()) / sum(weights.values())
@@ -275,7 +272,7 @@ class _Session:
     def _loss(self, batch: Sequence[_Item]) -> Tensor:
         present = {item.task for item in batch}
         branches = {self._heads[task].branch for task in present}
-        means = self._network.means(*_inputs(self.encoder, [item.row for item in batch]), only=tuple(branches))
+        means = self._network.means(*inputs_of(self.encoder, [item.row for item in batch]), only=tuple(branches))
         loss = torch.zeros(())
         for task in sorted(present):
             head = self._heads[task]
@@ -313,72 +310,6 @@ class _Session:
             weight_decay=options.weight_decay,
             fused=True,
         )
-
-
-class _Judge:
-    """What a network says of rows."""
-
-    def __init__(self, network: Network, encoder: TokenEncoder) -> None:
-        self._network = network
-        self._encoder = encoder
-        self._heads = {head.task: head for head in network.design.heads if head.kind == "classes"}
-
-    def figures(self, corpus: Corpus) -> dict[str, float]:
-        """Macro-recall on the rows set aside for choosing, by task; auxiliary tasks do not choose."""
-        found = {}
-        for task, data in corpus.tasks.items():
-            head = self._heads[task]
-            if not head.auxiliary and data.calibration:
-                probabilities = softmax(self.logits(head, data.calibration), 1.0)
-                found[task] = round(_evaluate(head, data.calibration, probabilities)["macro_recall"], 4)
-        if not found:
-            raise DataError("no row is set aside to choose the best epoch by: give more data or a larger calibration")
-        return found
-
-    def calibrated(self, corpus: Corpus) -> tuple[dict[str, Calibration], dict[str, dict[str, float]]]:
-        """Temperatures by task, and calibrated figures by ``task/data set``, of the heads that are served."""
-        temperatures, metrics = {}, {}
-        for task, data in corpus.tasks.items():
-            head = self._heads[task]
-            if head.auxiliary:
-                continue
-            logits = self.logits(head, data.calibration)
-            temperature = fit_temperature(logits, [row.label for row in data.calibration])
-            temperatures[task] = Calibration(temperature=temperature)
-            metrics[f"{task}/calibration"] = _evaluate(head, data.calibration, softmax(logits, temperature))
-            for name, rows in data.validation.items():
-                probabilities = softmax(self.logits(head, rows), temperature)
-                metrics[f"{task}/{name}"] = _evaluate(head, rows, probabilities)
-        return temperatures, metrics
-
-    def logits(self, head: HeadDesign, rows: Sequence[Labelled]) -> NDArray[np.float64]:
-        """``[rows, labels]``, in order."""
-        self._network.eval()
-        encoded = [_first_row(self._encoder, row) for row in rows]
-        order = sorted(range(len(rows)), key=lambda place: encoded[place].size)
-        found = np.zeros((len(rows), len(head.labels)))
-        with torch.inference_mode():
-            for start in range(0, len(order), 64):
-                part = order[start : start + 64]
-                inputs = _inputs(self._encoder, [encoded[place] for place in part])
-                mean = self._network.means(*inputs, only=(head.branch,))[head.branch]
-                found[part] = self._network.read(head, mean).numpy()
-        return found
-
-
-def _evaluate(head: HeadDesign, rows: Sequence[Labelled], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    return evaluate([head.labels[row.label] for row in rows], probabilities, head.labels).flat()
-
-
-def _first_row(encoder: TokenEncoder, row: Labelled) -> Row:
-    """The first window of a text: training does not read on."""
-    return encoder.encode([row.text])[0].rows[0]
-
-
-def _inputs(encoder: TokenEncoder, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
-    arrays: dict[str, Any] = encoder.collate(rows, max(row.size for row in rows))
-    ids, mask, types = (torch.from_numpy(arrays[name]) for name in (INPUT_IDS, ATTENTION_MASK, TYPE_IDS))
-    return ids, mask, types
 
 
 def _class_weights(rows: Sequence[Labelled], head: HeadDesign, balance: float) -> Tensor:
