@@ -14,19 +14,11 @@ from torch import Tensor, nn
 
 from groundswell.errors import ModelError
 from inference.atomic import replace_durably
+from model_export.run_files import Epoch
 
 FOLDER: Final = "checkpoint"
 STATE: Final = "state.json"
 TENSORS: Final = "tensors-{step}.safetensors"
-
-
-class Point(msgspec.Struct, frozen=True):
-    """One epoch as it was judged: loss of the training rows, and the figure that chooses the best epoch."""
-
-    epoch: int
-    loss: float
-    figures: dict[str, float]
-    score: float
 
 
 class State(msgspec.Struct, frozen=True):
@@ -35,7 +27,7 @@ class State(msgspec.Struct, frozen=True):
     fingerprint: str
     step: int
     loss: float
-    curve: tuple[Point, ...]
+    curve: tuple[Epoch, ...]
     best: int = -1
 
 

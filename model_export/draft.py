@@ -49,7 +49,7 @@ from model_export.optimise import FILES, REPORT, Optimised
 from model_export.publish import Draft, publish
 from model_export.recipe import Recipe, load
 from model_export.run_card import RunFacts, run_card
-from model_export.run_files import IMPORTED, RECIPE, TRAINING, Imported, Training, plain_name, told
+from model_export.run_files import IMPORTED, RECIPE, TRAINING, Imported, Trained, plain_name, told
 
 #: The forms that can be shipped: what each precision of the version is in ``export/``, the one that counts first.
 #: fp16 is for GPUs; TensorRT and processors read the fp32 graph beside it.
@@ -143,7 +143,7 @@ class _Origin(NamedTuple):
     """Where the run comes from; either the first two or the last."""
 
     recipe: Recipe | None
-    training: Training | None
+    training: Trained | None
     imported: Imported | None
 
 
@@ -151,7 +151,7 @@ def _origin(run: Path) -> _Origin:
     imported = told(run / IMPORTED, Imported)
     if imported is not None:
         return _Origin(None, None, imported)
-    training = told(run / TRAINING, Training)
+    training = told(run / TRAINING, Trained)
     if training is None or not (run / RECIPE).is_file():
         raise ModelError(f"{run} was neither trained to its end nor imported: do one of the two")
     return _Origin(load(run / RECIPE), training, None)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,9 +15,9 @@ from model_export.corpus import gather
 from model_export.datasets import DataError
 from model_export.labelled_file import LabelledRow, read
 from model_export.recipe import Recipe, load
+from model_export.run_files import RECIPE
 
 #: The recipe as it was used, in a run's folder.
-_RECIPE: Final = "recipe.json"
 
 
 class Evidence(NamedTuple):
@@ -40,9 +40,9 @@ def of_run(run: Path, data: Path) -> dict[str, Evidence]:
     A row's ``source`` is its data set. Raises :class:`DataError` for data that is absent,
     :class:`ModelError` for a run that has no recipe, as one that was imported.
     """
-    if not (run / _RECIPE).is_file():
-        raise ModelError(f"{run} has no {_RECIPE}, so it names no validation data: give a labelled file for each task")
-    recipe = load(run / _RECIPE)
+    if not (run / RECIPE).is_file():
+        raise ModelError(f"{run} has no {RECIPE}, so it names no validation data: give a labelled file for each task")
+    recipe = load(run / RECIPE)
     judging = _validation_alone(recipe)
     labels = {head.task: head.labels for head in judging.heads}
     found = {}

@@ -14,8 +14,8 @@ from model_export.datasets import DataError
 from model_export.exported_run import ExportedRun
 from model_export.goldens import SENTIMENT
 from model_export.loss import LabelledTexts
+from model_export.run_files import RECIPE
 
-RECIPE: Final = "recipe.json"
 #: Rows of each labelled set that losses are measured on, chosen by a hash of the text.
 MOST_ROWS: Final = 4_000
 

@@ -10,7 +10,7 @@ from model_export.optimise import FILES, Form, Optimised
 from model_export.publish import Draft
 from model_export.readers import DATA_SETS
 from model_export.recipe import Recipe
-from model_export.run_files import Imported, Training
+from model_export.run_files import Imported, Trained
 
 _FIGURES: Final = ("macro_recall", "macro_f1", "accuracy")
 _HEADER: Final = ("macro-recall", "macro-F1", "accuracy")
@@ -26,7 +26,7 @@ class RunFacts(NamedTuple):
     draft: Draft
     form: str
     recipe: Recipe | None
-    training: Training | None
+    training: Trained | None
     imported: Imported | None
     optimised: Optimised | None
     opset: int

@@ -46,9 +46,14 @@ class Epoch(msgspec.Struct, frozen=True):
     score: float
 
 
-class Training(msgspec.Struct, frozen=True):
-    """What ``training.json`` says; ``metrics`` are those of the trained network, by ``task/data set``."""
+class Trained(msgspec.Struct, frozen=True):
+    """What ``training.json`` says: all that made the network, its curve, and its figures by ``task/data set``.
 
+    ``fingerprint`` is of the recipe and data that it was trained on.
+    """
+
+    name: str
+    fingerprint: str
     seed: int
     tools: dict[str, str]
     data: tuple[Source, ...]

@@ -24,41 +24,25 @@ from torch import Tensor, nn
 
 from groundswell.errors import ModelError
 from inference.atomic import replace_durably
-from inference.manifest import CALIBRATION, TOKENIZER, Source
+from inference.manifest import CALIBRATION, TOKENIZER
 from inference.processors import granted_processors
 from inference.rows import Row
 from inference.tokens import TokenEncoder
 from model_export import checkpoint
-from model_export.checkpoint import Point, State
+from model_export.checkpoint import State
 from model_export.corpus import Corpus, Labelled, gather
 from model_export.datasets import DataError
 from model_export.network import INPUTS, Design, Network, base_folder, tokenizer_of
 from model_export.network_judge import NetworkJudge, first_row, inputs_of
 from model_export.recipe import HeadDesign, Recipe, Training
+from model_export.run_files import RECIPE, TRAINING, Epoch, Trained
 
-RECIPE: Final = "recipe.json"
-TRAINING: Final = "training.json"
 #: Batches between two checkpoints, and rows that are sorted by length together.
 CHECKPOINT_STEPS: Final = 500
 HORIZON: Final = 50
 
 #: Called after a batch: steps done, of how many, mean loss of late, rows a second.
 Progress = Callable[[int, int, float, float], None]
-
-
-class Trained(msgspec.Struct, frozen=True):
-    """What ``training.json`` says of a run: its curve, figures by data set, and all that made it."""
-
-    name: str
-    fingerprint: str
-    seed: int
-    tools: dict[str, str]
-    data: tuple[Source, ...]
-    rows: dict[str, dict[str, int]]
-    curve: tuple[Point, ...]
-    best_epoch: int
-    metrics: dict[str, dict[str, float]]
-    seconds: float
 
 
 class _Item(NamedTuple):
@@ -209,7 +193,7 @@ class _Session:
         self._optimizer = self._make_optimizer()
         self._fingerprint = fingerprint
 
-    def run(self, out: Path, progress: Progress) -> tuple[Point, ...]:
+    def run(self, out: Path, progress: Progress) -> tuple[Epoch, ...]:
         """Train to the end; the best epoch's network is then in ``out``. Gives the curve."""
         state = checkpoint.load(out, self._fingerprint, self._network, self._optimizer)
         state = state or State(self._fingerprint, 0, 0.0, ())
@@ -235,7 +219,7 @@ class _Session:
         weights = {task: len(self._corpus.tasks[task].calibration) ** 0.5 for task in figures}
         score = sum(figures[task] * weight for task, weight in weights.items()) / sum(weights.values())
         best = state.best < 0 or score > max(point.score for point in state.curve)
-        point = Point(epoch, round(state.loss, 4), figures, round(score, 4))
+        point = Epoch(epoch, round(state.loss, 4), figures, round(score, 4))
         state = msgspec.structs.replace(state, curve=(*state.curve, point), best=epoch if best else state.best)
         if best:
             self._network.save(out)

@@ -10,7 +10,7 @@ from inference.manifest import Source, Tokens
 from inference.version import sha256
 from model_export.export_record import ExportRecord
 from model_export.recipe import Branch, DataUse, HeadDesign, Recipe
-from model_export.run_files import Epoch, Imported, Training
+from model_export.run_files import Epoch, Imported, Trained
 from tests.inference.tiny_bert import HEADS
 from tests.model_export.tiny_run import SINGLES
 
@@ -44,7 +44,7 @@ def tiny_import(run: Path, *, task: str = "sentiment", licence: str | None = "mi
     return imported
 
 
-def tiny_training(run: Path, tokens: Tokens = SINGLES) -> tuple[Recipe, Training]:
+def tiny_training(run: Path, tokens: Tokens = SINGLES) -> tuple[Recipe, Trained]:
     """Say that ``run`` was trained."""
     recipe = Recipe(
         name="tiny-encoder",
@@ -65,7 +65,9 @@ def tiny_training(run: Path, tokens: Tokens = SINGLES) -> tuple[Recipe, Training
         seed=7,
     )
     figures = {"n": 1234.0, "accuracy": 0.5, "macro_f1": 0.4, "macro_recall": 0.45, "calibration_error": 0.1}
-    training = Training(
+    training = Trained(
+        name=recipe.name,
+        fingerprint="f" * 64,
         seed=7,
         tools={"torch": "2.9"},
         data=(Source(path="train.jsonl", sha256="1" * 64, rows=240, use="training of sentiment"),),
