@@ -17,6 +17,7 @@ from cli.models_evaluate import add_mlflow
 from cli.models_parts import Part, add_json, add_repository, console, needs, place, progress
 from cli.printing import printable
 from groundswell.errors import SettingsError
+from groundswell.records import ModelRef
 from inference.names import CHAMPION
 from inference.processors import granted_processors
 from model_export.tracking import Run, tracked
@@ -49,14 +50,16 @@ def run(args: argparse.Namespace) -> int:
         from model_export import admission
         from model_export.draft import draft as make_draft
         from model_export.evidence import gathered
-        from model_export.publish import publish
+        from model_export.publish import is_good, publish, restore
     repository = there.open()
     draft = make_draft(args.folder, form=args.form)
     named = f"{draft.name}@{draft.version}"
-    if repository.aliases(draft.name).get(args.alias) == draft.version:
-        repository.open(named)
-        told = Published(draft.name, draft.version, args.alias, published=True)
-        _print(args, told, f"{named} is the {args.alias} already")
+    aliases = repository.aliases(draft.name)
+    # What an alias names was admitted once: lost or damaged, it comes back as it was.
+    lost = draft.version in aliases.values() and not is_good(repository, ModelRef(draft.name, draft.version))
+    already = Published(draft.name, draft.version, args.alias, published=True)
+    if aliases.get(args.alias) == draft.version and not lost:
+        _print(args, already, f"{named} is the {args.alias} already")
         return 0
     evidence = gathered(args.folder, args.data, [head.task for head in draft.heads if head.kind == "classes"])
     threads = settings.models.threads or granted_processors()
@@ -69,6 +72,13 @@ def run(args: argparse.Namespace) -> int:
                 threads=threads,
                 progress=lambda what, done, total: show(done, total, f"{named} on {what}"),
             )
+        if lost:
+            restore(there.root, msgspec.structs.replace(draft, forced=args.force), cache=there.cache)
+            print(f"restored {named} in {repository.where}", file=sys.stderr)
+        if aliases.get(args.alias) == draft.version:
+            _print(args, already, f"{named} is the {args.alias} again")
+            return 0
+        with progress("judging", "texts") as show:
             found = admission.examine(
                 draft,
                 repository,

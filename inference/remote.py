@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -163,6 +163,14 @@ class RemoteRepository(Repository):
             self._objects.create(f"{version}/{MANIFEST}", (made / MANIFEST).read_bytes())
         except FileExistsError:
             self.fetch(ref)
+
+    def discard(self, ref: ModelRef) -> None:
+        """Take a damaged version out of its place, and out of the cache. Call it while the model is :meth:`locked`."""
+        self._leases[ref.name].renew()
+        with suppress(FileNotFoundError):
+            self._objects.remove(f"{ref.name}/{plain(ref.version)}/{MANIFEST}")
+        with locked(self.folder(ref.name)):
+            super().discard(ref)
 
     def write_aliases(self, name: str, aliases: Mapping[str, str]) -> None:
         """Replace a model's aliases in one step. Call it while the model is :meth:`locked`."""

@@ -124,6 +124,12 @@ class Repository:
         made.rename(there)
         sync_folder(folder)
 
+    def discard(self, ref: ModelRef) -> None:
+        """Take a damaged version out of its place, for :meth:`place`. Call it while the model is :meth:`locked`."""
+        there = self.folder(ref.name) / plain(ref.version)
+        if there.exists():
+            put_away(there)
+
     def write_aliases(self, name: str, aliases: Mapping[str, str]) -> None:
         """Replace a model's aliases in one step. Call it while the model is :meth:`locked`."""
         folder = self.folder(name)

@@ -31,7 +31,7 @@ from inference.names import is_plain
 CARD: Final = "README.md"
 
 #: What to do about files that are not those of the manifest.
-RESTORE: Final = "restore the folder from where it was published, or point the alias at another version"
+RESTORE: Final = "restore the folder (publish its run again), or point the alias at another version"
 
 #: Precisions that ``auto`` takes, best first. int8 graphs are made for processors, and a
 #: processor computes fp16 by way of fp32, so neither stands in for the other.

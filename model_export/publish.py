@@ -11,6 +11,7 @@ import msgspec
 
 from groundswell.errors import ModelError, Unavailable
 from groundswell.records import ModelRef
+from inference.aliases import PREVIOUS
 from inference.atomic import sync_folder, write_durably
 from inference.manifest import (
     FORMAT,
@@ -77,7 +78,7 @@ def publish(
     The version is written beside its place, proved there by the very code that serves
     it, and then put in its place in one step: by a rename, or on an object store by its
     manifest, which is written last. Then the alias flips. A version that is there already
-    is verified and kept. ``cache`` is where copies from a URL are kept (see
+    is verified and kept, and replaced only where it is damaged. ``cache`` is where copies from a URL are kept (see
     :func:`~inference.remote.open_repository`).
 
     Raises :class:`ModelError` when it does not prove itself, cannot be written, or would
@@ -90,7 +91,7 @@ def publish(
         parent = repository.aliases(draft.name).get(alias)
         if alias == CHAMPION and parent is not None and not new_space:
             _require_space(repository, ModelRef(draft.name, parent), draft)
-        if not _is_there(repository, ref):
+        if not is_good(repository, ref):
             _place(repository, ref, draft, parent)
         point(repository, draft.name, alias, draft.version, new_space=new_space)
     except (OSError, Unavailable) as error:
@@ -98,31 +99,44 @@ def publish(
     return ref
 
 
+def restore(root: Path | str, draft: Draft, *, cache: Path | None = None) -> None:
+    """Put a version that is lost or damaged back in its place; no alias moves. Raises as :func:`publish`."""
+    try:
+        repository = open_repository(root, cache)
+        _place(repository, ModelRef(draft.name, draft.version), draft, repository.aliases(draft.name).get(PREVIOUS))
+    except (OSError, Unavailable) as error:
+        raise ModelError(f"{draft.name} could not be restored in {root}: {error}") from error
+
+
+def is_good(repository: Repository, ref: ModelRef) -> bool:
+    """Whether the version is in its place and proves itself."""
+    # Not `has`: that is also content with a copy of what is no longer there.
+    if ref.version not in repository.versions(ref.name):
+        return False
+    try:
+        require_good(repository.fetch(ref))
+    except ModelError:
+        return False
+    return True
+
+
 def _require_space(repository: Repository, champion: ModelRef, draft: Draft) -> None:
     if champion.version != draft.version and repository.has(champion):
         require_space(repository, champion, draft.embedding_space, f"{draft.name}@{draft.version}")
-
-
-def _is_there(repository: Repository, ref: ModelRef) -> bool:
-    if not repository.has(ref):
-        return False
-    require_good(repository.fetch(ref))
-    return True
 
 
 def _place(repository: Repository, ref: ModelRef, draft: Draft, parent: str | None) -> None:
     with repository.staging(draft.name) as made:
         for name, content in draft.files.items():
             write_durably(made / name, content)
-        write_durably(made / MANIFEST, _manifest(draft, parent))
+        write_durably(made / MANIFEST, _manifest(draft, None if parent == ref.version else parent))
         sync_folder(made)
         require_good(open_version(made, ref.name, ref.version))
         with repository.locked(draft.name):
             # Another publisher of the same content may have been quicker.
-            if not repository.has(ref):
+            if not is_good(repository, ref):
+                repository.discard(ref)
                 repository.place(ref, made)
-                return
-    require_good(repository.fetch(ref))
 
 
 def _manifest(draft: Draft, parent: str | None) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +92,29 @@ def test_a_good_one_becomes_champion_with_its_figures(
     assert publish(root, good.run, good.data) == 0
     assert "is the champion already" in capsys.readouterr().out
     assert main(["models", "verify", "moods", "--repository", str(root)]) == 0
+
+
+@pytest.mark.parametrize("alias", ["champion", "previous"])
+@pytest.mark.parametrize("damage", ["lost", "truncated"])
+def test_what_an_alias_names_comes_back_by_publishing_it_again(
+    good: Made, other: Made, root: Path, capsys: pytest.CaptureFixture[str], alias: str, damage: str
+) -> None:
+    assert publish(root, other.run, other.data) == 0
+    assert publish(root, good.run, good.data, "--force", "it is what these tests need") == 0
+    before, run, data = aliases(root), *(good if alias == "champion" else other)
+    figures = manifest(root, alias)["metrics"]
+    folder = root / "moods" / before[alias]
+    if damage == "lost":
+        shutil.rmtree(folder)
+    else:
+        (folder / "model.onnx").write_bytes(b"")
+    capsys.readouterr()
+    # The previous one is restored, and is then no better than the champion on the champion's data.
+    assert publish(root, run, data if alias == "champion" else good.data) == (0 if alias == "champion" else 1)
+    assert f"restored moods@{before[alias]}" in capsys.readouterr().err
+    assert aliases(root) == before
+    assert main(["models", "verify", f"moods@{alias}", "--repository", str(root)]) == 0
+    assert manifest(root, alias)["metrics"].keys() == figures.keys()
 
 
 def test_a_worse_one_is_refused_with_every_reason_unless_forced(
