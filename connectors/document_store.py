@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from connectors.document_query import Query
+from connectors.document_topics import Cursor, Declared, Found, Labels, NewScore, Page, PutScores, Selection, Slice
 from connectors.document_vectors import Lacking, NewVector, PutVectors, SpaceCount
 from groundswell.records import Deletion, Document, Envelope
 from groundswell.trends import TrendDocument
@@ -155,6 +156,57 @@ class DocumentStore(Protocol):
 
     def count_spaces(self) -> list[SpaceCount]:
         """Documents by their embedding space, as far as a search can see them."""
+        ...
+
+    def declare(self, tags: Collection[str], *, keep: Collection[str] | None = None, max_labels: int) -> Declared:
+        """Let documents be scored and sorted by these tags, in what there is and in what is made later.
+
+        Repetition is harmless. Of the labels that were live, only those among ``keep`` stay so
+        beside ``tags`` (all of them when it is ``None``): an index that is made later does not
+        have the others; what is scored stays. At most ``max_labels`` are live: tags that were
+        come first, then the others in their order, then what is kept. A tag that gets no field
+        is refused, and the others go on. Raises ``ValueError`` for a cap that is not positive.
+        """
+        ...
+
+    def labels(self) -> Labels:
+        """The tags that documents can be scored by."""
+        ...
+
+    def nearest_candidates(self, vector: bytes, k: int, selection: Selection) -> list[Found]:
+        """The ``k`` documents of the selection nearest in meaning, best first; exact, with their cosines.
+
+        ``selection.space`` is that of ``vector``, one signed byte a dimension; ``k`` is at most
+        10,000. Raises ``QueryError`` for what makes no sense.
+        """
+        ...
+
+    def candidates(self, selection: Selection, limit: int = 1_000, after: Cursor | None = None) -> Page:
+        """A page of at most ``limit`` (up to 10,000) documents of the selection, newest first.
+
+        ``after`` is that of the page before. Whoever reads all pages sees each document once
+        that a search could see all the while, whatever is written meanwhile. Raises
+        ``QueryError`` for a limit out of range.
+        """
+        ...
+
+    def slices(self, selection: Selection, most: int = 10_000) -> list[Slice]:
+        """Cut ``selection.created`` into stretches that hold at most ``most`` documents of the selection, newest first.
+
+        They do not overlap and leave no document out; what comes in later may lie in one of
+        them. A millisecond is never cut, however many documents it holds.
+        """
+        ...
+
+    def put_scores(self, scores: Sequence[NewScore], *, refresh: bool = False) -> PutScores:
+        """Give documents that were found their classifications; the rest of each stays as it is.
+
+        Repetition is harmless, and a score against an older topic never replaces one against
+        a newer (:meth:`~groundswell.topics.Classification.supersedes`). A document that has
+        changed since it was found is read again; one that is gone stays so. ``refresh`` makes
+        what was written visible to searches at once. Raises ``ValueError`` for a score that
+        must not be stored, and ``Unavailable`` when the store takes none; some may be there then.
+        """
         ...
 
     def put_trends(self, trends: Sequence[TrendDocument]) -> None:

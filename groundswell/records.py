@@ -14,6 +14,8 @@ from hashlib import blake2b
 
 import msgspec
 
+from groundswell.topics import Classification
+
 #: First bytes of the record that stands for what a source could not read; the reason is the rest of its first line.
 UNREADABLE = b"unreadable: "
 
@@ -169,7 +171,9 @@ class Analysis(msgspec.Struct, gc=False):
 class Document(msgspec.Struct, gc=False, omit_defaults=True):
     """A post as it is indexed; its fields are the whole of the strict mapping.
 
-    ``embedding`` is hexadecimal: one signed byte a dimension.
+    ``embedding`` is hexadecimal: one signed byte a dimension. ``classification`` holds by tag how
+    probably it is about that tag, and lies in a field for each (:func:`~groundswell.topics.field_of`);
+    ``topics`` are the tags that it is a member of.
     """
 
     id: str
@@ -190,6 +194,8 @@ class Document(msgspec.Struct, gc=False, omit_defaults=True):
     embedding_space: str | None = None
     model: ModelRef | None = None
     truncated: bool = False
+    topics: tuple[str, ...] = ()
+    classification: dict[str, Classification] = {}
 
 
 class Envelope(msgspec.Struct, gc=False):
