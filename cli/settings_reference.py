@@ -1,4 +1,4 @@
-"""What every setting means, read from ``groundswell/settings.py`` itself: a page and an example file."""
+"""What every setting means, read from the declarations themselves: a page and an example file."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 import msgspec.inspect as shapes
 
-from groundswell import settings as declared
+from groundswell import analysis_settings, input_settings, output_settings, settings
 from groundswell.settings import SECRETS, Settings
+
+#: Where the tables of the settings file are declared.
+_DECLARED = (settings, input_settings, output_settings, analysis_settings)
 
 _COMMENT = re.compile(r"^\s*#:\s?(.*)$")
 
@@ -62,7 +65,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "<!-- made by `groundswell docs settings` from groundswell/settings.py; do not edit -->",
+        "<!-- made by `groundswell docs settings` from groundswell/*settings.py; do not edit -->",
         "",
         "One TOML file (`-c FILE`), the environment, and the command line (`--set section.key=value`); of two, the one",
         "named later here wins. All are checked before anything connects; an unknown key is an error that names the",
@@ -140,8 +143,7 @@ def _type(shape: shapes.Type) -> str:
     if isinstance(shape, shapes.StrType):
         return "text" if shape.max_length != 1 else "at most one character"
     if isinstance(shape, shapes.LiteralType):
-        options = [option for option in _literal_order() if option in shape.values]
-        return " or ".join(f'`"{option}"`' for option in options)
+        return " or ".join(f'`"{option}"`' for option in _literals()[frozenset(map(str, shape.values))])
     if isinstance(shape, shapes.VarTupleType):
         inner = shape.item_type
         return "list of tables" if isinstance(inner, shapes.StructType) else f"list of {_type(inner)}"
@@ -170,17 +172,17 @@ class _Class(NamedTuple):
 
 def _documented_classes() -> dict[str, _Class]:
     """Class docstrings, and the ``#:`` comments directly above the fields."""
-    source = inspect.getsource(declared)
-    lines = source.splitlines()
     found = {}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef):
-            meanings = {
-                item.target.id: _above(lines, item.lineno)
-                for item in node.body
-                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-            }
-            found[node.name] = _Class(_markdown(ast.get_docstring(node) or ""), meanings)
+    for source in map(inspect.getsource, _DECLARED):
+        lines = source.splitlines()
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.ClassDef):
+                meanings = {
+                    item.target.id: _above(lines, item.lineno)
+                    for item in node.body
+                    if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+                }
+                found[node.name] = _Class(_markdown(ast.get_docstring(node) or ""), meanings)
     return found
 
 
@@ -198,15 +200,16 @@ def _markdown(text: str) -> str:
     return " ".join(text.split()).replace("``", "`")
 
 
-def _literal_order() -> list[str]:
-    """Literals in the order in which they are written: the type itself keeps none."""
-    tree = ast.parse(inspect.getsource(declared))
-    return list(
-        dict.fromkeys(
+def _literals() -> dict[frozenset[str], tuple[str, ...]]:
+    """The values of each literal in the order in which they are written: the type itself keeps none."""
+    written = [
+        tuple(
             constant.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
             for constant in ast.walk(node.slice)
             if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
         )
-    )
+        for module in _DECLARED
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
+    ]
+    return {frozenset(values): values for values in written}

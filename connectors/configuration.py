@@ -15,8 +15,10 @@ import msgspec
 
 from connectors.logs import mask
 from connectors.redis_address import has_hash_tag, parse_address
+from groundswell.analysis_settings import Trends
 from groundswell.errors import SettingsError
-from groundswell.settings import SECRET_CLIENT_KEYS, SECRETS, Redis, Settings, Trends
+from groundswell.output_settings import Redis
+from groundswell.settings import SECRET_CLIENT_KEYS, SECRETS, Settings
 
 ENVIRONMENT_PREFIX = "GROUNDSWELL_"
 _FILE_SUFFIX = "_FILE"

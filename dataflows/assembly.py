@@ -26,8 +26,9 @@ from connectors.sqlite_dead_letters import SqliteDeadLetters
 from connectors.sqlite_schema import path_of
 from connectors.trend_store import TrendStore
 from dataflows.order import Order
+from groundswell.analysis_settings import Detection, Trends
 from groundswell.reports import Status
-from groundswell.settings import Detection, Settings, Trends
+from groundswell.settings import Settings
 from groundswell.waits import Waits
 from operators.decode import Decoder
 from operators.trend_options import DetectionOptions, TrendOptions

@@ -18,8 +18,8 @@ from bytewax.dataflow import Stream
 
 from groundswell import metrics
 from groundswell.errors import DecodeError
+from groundswell.input_settings import Mapping
 from groundswell.records import Batch, DeadLetter, Deletion, Envelope, Origin, Post, RawBatch
-from groundswell.settings import Mapping
 from operators.shapes.reader import AUTO, MOST_PARTS, Reader
 from operators.shapes.shape import Outcome, Part, Skip
 

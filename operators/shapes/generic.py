@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from groundswell.errors import DecodeError
+from groundswell.input_settings import Mapping
 from groundswell.records import Post
-from groundswell.settings import Mapping
 from operators import hashtags, times
 from operators.shapes import fields
 

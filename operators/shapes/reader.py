@@ -7,8 +7,8 @@ import re
 import msgspec
 
 from groundswell.errors import DecodeError
+from groundswell.input_settings import Mapping
 from groundswell.records import UNREADABLE
-from groundswell.settings import Mapping
 from operators.shapes import fields, twitter_v1
 from operators.shapes.bluesky import Bluesky
 from operators.shapes.generic import Generic

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from groundswell.settings import Models
+from groundswell.analysis_settings import Models
 from tests.inference.tiny_bert import published_bert
 
 

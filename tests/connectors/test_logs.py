@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.logs import configure_logging, mask
-from groundswell.settings import Documents, Kafka
+from groundswell.input_settings import Kafka
+from groundswell.output_settings import Documents
 
 _LOG = logging.getLogger("groundswell.test")
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from dataflows.models import ServedModel, embedding_space, model_loader, open_model
+from groundswell.analysis_settings import Models
 from groundswell.errors import ModelError
 from groundswell.records import Analysis
-from groundswell.settings import Job, Models, Settings
+from groundswell.settings import Job, Settings
 from inference.repository import Repository
 from tests.inference.tiny import NAME, published
 from tests.inference.tiny_bert import NAME as BERT

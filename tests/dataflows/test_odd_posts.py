@@ -17,8 +17,9 @@ from connectors.sqlite_store import SqliteStore
 from dataflows import posts
 from dataflows.models import open_model
 from groundswell import step_ids
+from groundswell.analysis_settings import Models
 from groundswell.records import Document, RawBatch, document_id
-from groundswell.settings import Models, Settings
+from groundswell.settings import Settings
 from groundswell.waits import Waits
 from operators.analyse import Analyser
 from operators.decode import Decoder

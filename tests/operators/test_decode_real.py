@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from groundswell.input_settings import Mapping
 from groundswell.records import Batch, Envelope, RawBatch
-from groundswell.settings import Mapping
 from operators.decode import Decoder
 from tests.operators.payloads import real_file, records
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from groundswell.errors import DecodeError
+from groundswell.input_settings import Mapping
 from groundswell.records import Post
-from groundswell.settings import Mapping
 from operators.decode import Decoder
 from tests.operators.payloads import generic, packed
 
