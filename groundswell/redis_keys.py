@@ -39,6 +39,22 @@ TRENDS_FENCE_AGES: Final = "trends:fence:ages"
 #: ``trends:fence:<end>``: the fence of one window; expires with it.
 WINDOW_FENCE: Final = "trends:fence:"
 
+#: Hash: tag -> JSON of the topic that fresh posts are scored against, for every tag that is active now.
+TOPICS_ACTIVE: Final = "topics:active"
+
+#: A text that changes with every change of :data:`TOPICS_ACTIVE`, so that looking costs next to nothing.
+TOPICS_STAMP: Final = "topics:stamp"
+
+#: Hash: tag -> JSON of how far the re-reading of the documents has come.
+TOPICS_PROGRESS: Final = "topics:progress"
+
+#: ``topics:known:<job>:<process>``: the topics that a process scores fresh posts against, JSON; expires
+#: soon after the process ended.
+TOPICS_KNOWN: Final = "topics:known:"
+
+#: Sorted set of the processes that score fresh posts, scored by the Unix time at which their word expires.
+TOPICS_READERS: Final = "topics:readers"
+
 
 def process_member(job: str, process: int) -> str:
     """A process as a member of :data:`PROCESSES`; its report lies at ``PROCESS + member``.

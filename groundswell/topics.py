@@ -97,3 +97,38 @@ class Classification(msgspec.Struct, frozen=True, gc=False):
     def supersedes(self, other: Classification | None) -> bool:
         """Whether it may take the other's place: it was scored against the same topic or a newer one."""
         return other is None or self.topic_at >= other.topic_at
+
+
+class TopicsKnown(msgspec.Struct, frozen=True):
+    """What a process that indexes fresh posts says of the topics it scores them against.
+
+    Every post that it analysed at ``since[tag]`` (by its clock, which gives ``indexed_at``) or
+    later was scored against the topic of that tag that was made at ``made[tag]``, or a newer
+    one. Every post that it analysed before ``durable`` can be found, once the store was asked to
+    refresh, or will never be.
+    """
+
+    made: dict[str, datetime]
+    since: dict[str, datetime]
+    durable: datetime
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far the documents have been re-read in the light of a topic.
+
+    ``phase`` is what is done now, in words. ``examined`` documents were looked at,
+    ``scored`` of them given a probability, ``members`` one at or above the threshold,
+    and ``judged`` read by the cross-encoder; ``left`` is a guess at what is still to be looked
+    at, ``None`` when nobody knows. ``refused`` says why the tag gets no scores at all.
+    """
+
+    trend_id: str
+    phase: str
+    began: datetime
+    at: datetime
+    examined: int = 0
+    scored: int = 0
+    members: int = 0
+    judged: int = 0
+    left: int | None = None
+    refused: str = ""
