@@ -40,8 +40,10 @@ class Corpus(NamedTuple):
     sources: tuple[Source, ...]
 
 
-def gather(recipe: Recipe, data: Path) -> Corpus:
+def gather(recipe: Recipe, data: Path, *, rows: int = 0) -> Corpus:
     """Read what the recipe names below ``data``, clean it and part it.
+
+    With ``rows`` that many training rows of each data set are kept, chosen by a hash from all of it.
 
     Doubles go, and so does every training row that is, or nearly is, in a validation set
     (for pairs: whose premise is). Raises :class:`DataError` for absent or damaged data and
@@ -52,7 +54,7 @@ def gather(recipe: Recipe, data: Path) -> Corpus:
     for head in recipe.heads:
         if head.kind == "classes":
             uses = [use for use in recipe.data if use.task == head.task]
-            found, prints = _task(uses, head.labels, recipe.training.calibration, data)
+            found, prints = _task(uses, head.labels, recipe.training.calibration, data, rows)
             tasks[head.task] = found
             sources += [
                 Source(path=file.path, sha256=file.sha256, rows=file.rows, use=f"{use.use} of {use.task}")
@@ -63,7 +65,7 @@ def gather(recipe: Recipe, data: Path) -> Corpus:
 
 
 def _task(
-    uses: Sequence[DataUse], labels: Sequence[str], calibration: float, data: Path
+    uses: Sequence[DataUse], labels: Sequence[str], calibration: float, data: Path, most: int
 ) -> tuple[TaskData, list[tuple[DataUse, list[Fingerprint]]]]:
     training: list[tuple[Example | PairExample, int]] = []
     extra: list[tuple[Example | PairExample, int]] = []
@@ -82,6 +84,8 @@ def _task(
         rest = [row for row in kept if not _falls(_subject(row), use.hold_out, "hold out")]
         if use.hold_out:
             validation[use.name] = [row for row in kept if _falls(_subject(row), use.hold_out, "hold out")]
+        if most:
+            rest = sorted(rest, key=lambda row: _digest("sample", *map(str, row)))[:most]
         (extra if use.use == "extra" else training).extend((row, use.repeat) for row in rest)
     judged = [row for rows in validation.values() for row in rows]
     clean = _without_leaks(training, judged)
@@ -158,5 +162,8 @@ def _labelled(row: Example | PairExample, known: dict[str, int]) -> Labelled:
 
 def _falls(text: str, share: float, salt: str) -> bool:
     """Whether a text belongs to the share set aside: by a hash, the same on every machine."""
-    digest = hashlib.sha256(f"{salt}\x00{text}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return int.from_bytes(_digest(salt, text)[:8], "big") < share * 2**64
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).digest()

@@ -29,6 +29,7 @@ from model_export.half import half_precision
 from model_export.loss import ClassLoss, EmbeddingLoss, class_loss, embedding_loss, paired
 from model_export.optimise_data import OptimiseData, gather, sample
 from model_export.quantise import Bits, quantised
+from model_export.run_files import written_into
 from model_export.text_batches import TextBatches
 
 FUSED: Final = "fused"
@@ -112,8 +113,9 @@ def optimise(
 
     A form that is there, made of the same graph by the same options, is kept; so a call
     that was stopped goes on where it was. Raises :class:`ModelError` for a run that was
-    not exported, an unknown form, a static form without texts to calibrate it, and a form
-    that changed its signature; :class:`DataError` for data that is absent or does not fit.
+    not exported, an unknown form, a static form without texts to calibrate it, a form that
+    changed its signature, and a folder that cannot be written; :class:`DataError` for data
+    that is absent or does not fit.
     """
     if unknown := [form for form in forms if form not in FILES]:
         raise ModelError(f"no form {', '.join(unknown)}: choose of {', '.join(FORMS)}")
@@ -124,16 +126,17 @@ def optimise(
         raise ModelError(f"{INT8_STATIC} must be calibrated: give data or samples, or leave this form out")
     making = _Making(exported, found.calibration, word_bits, threads)
     report = _begun(exported, making, word_bits, threads)
-    for form in forms:
-        if not making.is_kept(form, report.forms.get(form)):
-            progress(f"making {form}")
-            report = _with(report, form, making.make(form))
+    with written_into(exported.folder):
+        for form in forms:
+            if not making.is_kept(form, report.forms.get(form)):
+                progress(f"making {form}")
+                report = _with(report, form, making.make(form))
+                _write(exported, report)
+        measuring = _Measuring(exported, found, data, threads, progress)
+        if any(report.forms[form].measured_on != measuring.digest for form in forms):
+            report = measuring.measured(report, forms)
             _write(exported, report)
-    measuring = _Measuring(exported, found, data, threads, progress)
-    if any(report.forms[form].measured_on != measuring.digest for form in forms):
-        report = measuring.measured(report, forms)
-        _write(exported, report)
-    return report
+        return report
 
 
 class _Making:

@@ -51,7 +51,7 @@ class DataUse(_Table, frozen=True):
     Rows of ``extra`` are trained on, and are never among those that are set aside to choose the
     best epoch by and to calibrate on: they come from elsewhere than what is to be read.
     ``repeat`` is how often an epoch reads each training row; ``hold_out`` sets that share aside
-    for validation, by a hash of the text (of the premise, for pairs), ``limit`` keeps that many rows.
+    for validation, by a hash of the text (of the premise, for pairs), ``limit`` keeps the first so many rows of the file.
     """
 
     task: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -72,6 +74,17 @@ def told(path: Path, kind: type[T]) -> T | None:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be used ({error}): train or import the run again") from error
+
+
+@contextmanager
+def written_into(run: Path, *more: type[Exception]) -> Iterator[None]:
+    """Turn what a disk refuses, an :class:`OSError` or one of ``more``, into a :class:`ModelError`."""
+    try:
+        yield
+    except (OSError, *more) as error:
+        # Some name the statement that failed as well, below their reason.
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{run} cannot be written ({reason}): mend that and call it again") from error
 
 
 def plain_name(name: str) -> str:

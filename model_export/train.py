@@ -35,7 +35,7 @@ from model_export.datasets import DataError
 from model_export.network import INPUTS, Design, Network, base_folder, tokenizer_of
 from model_export.network_judge import NetworkJudge, first_row, inputs_of
 from model_export.recipe import HeadDesign, Recipe, Training
-from model_export.run_files import RECIPE, TRAINING, Epoch, Trained
+from model_export.run_files import RECIPE, TRAINING, Epoch, Trained, written_into
 
 #: Batches between two checkpoints, and rows that are sorted by length together.
 CHECKPOINT_STEPS: Final = 500
@@ -67,11 +67,12 @@ def train(
     data: Path,
     out: Path,
     *,
+    rows: int = 0,
     resume: bool = True,
     threads: int = 0,
     progress: Progress = lambda *_: None,
 ) -> Trained:
-    """Train ``recipe`` on the data below ``data`` into the folder ``out``.
+    """Train ``recipe`` on the data below ``data`` into the folder ``out``; ``rows`` as :func:`gather` has it.
 
     With ``resume`` a run that was stopped goes on, and one that is finished is left as it is.
     Raises :class:`DataError` for data that is absent or does not fit, :class:`ModelError` for
@@ -80,7 +81,7 @@ def train(
     torch.set_num_threads(threads or granted_processors())
     torch.manual_seed(recipe.seed)
     began = time.monotonic()
-    corpus = gather(recipe, data)
+    corpus = gather(recipe, data, rows=rows)
     fingerprint = fingerprint_of(recipe, corpus)
     if resume and (done := finished(out)) and done.fingerprint == fingerprint:
         _write_recipe(out, recipe)  # its words may be others now
@@ -95,7 +96,7 @@ def train(
     network.drop_out(recipe.training.dropout)
     tokenizer = tokenizer_of(base)
     session = _Session(recipe, corpus, fingerprint, network, TokenEncoder(tokenizer, recipe.tokens, INPUTS))
-    with _written_into(out):
+    with written_into(out, SafetensorError):
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             checkpoint.remove(out)
@@ -143,15 +144,6 @@ def finished(run: Path) -> Trained | None:
         return msgspec.json.decode(path.read_bytes(), type=Trained) if path.exists() else None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be used ({error}): train into another folder") from error
-
-
-@contextmanager
-def _written_into(run: Path) -> Iterator[None]:
-    """Turn what a disk refuses into a :class:`ModelError`."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{run} cannot be written as a run's folder ({error}): mend that and call it again") from error
 
 
 def _write_recipe(run: Path, recipe: Recipe) -> None:

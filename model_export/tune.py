@@ -12,12 +12,15 @@ from typing import Any, Final
 
 import msgspec
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from inference.atomic import replace_durably
 from model_export.corpus import gather
 from model_export.datasets import DataError
 from model_export.recipe import Recipe, Training
+from model_export.run_files import written_into
 from model_export.train import fingerprint_of, train
 
 #: The tuned recipe, and the trials so far, in the folder that is tuned into.
@@ -50,14 +53,19 @@ def tune(
 ) -> Tuned:
     """Try ``trials`` sets of hyperparameters, and write the best recipe as :data:`TUNED` into ``out``.
 
-    ``rows`` limits the training rows of each data set, so that many trials are affordable;
-    the tuned recipe has the full data again. The recipe's own parameters are the first
+    ``rows`` limits the training rows of each data set, chosen by a hash, so that many trials are
+    affordable; the tuned recipe has the full data again. The recipe's own parameters are the first
     trial. Called again on the same folder it goes on until there are ``trials``. Raises
     :class:`DataError` for a folder with trials of something else, and, with
     :class:`ModelError`, as :func:`~model_export.train.train` does.
     """
     if trials < 1:
         raise DataError("there must be at least one trial")
+    with written_into(out, StorageInternalError, SQLAlchemyError):
+        return _tune(recipe, data, out, trials, rows, threads, report)
+
+
+def _tune(recipe: Recipe, data: Path, out: Path, trials: int, rows: int, threads: int, report: Report) -> Tuned:
     out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
@@ -67,8 +75,8 @@ def tune(
         sampler=optuna.samplers.TPESampler(seed=recipe.seed),
         load_if_exists=True,
     )
-    limited = _limited(recipe, rows)
-    _claim(study, fingerprint_of(limited, gather(limited, data)), out)
+    # The data as a whole: which rows of it are read follows from their number.
+    _claim(study, f"{fingerprint_of(recipe, gather(recipe, data))}/{rows}", out)
     own = {name: getattr(recipe.training, name) for name in _suggestions(recipe.training)}
     _enqueue(study, own)
 
@@ -76,10 +84,10 @@ def tune(
         training = msgspec.structs.replace(
             recipe.training, **{name: suggest(trial) for name, suggest in _suggestions(recipe.training).items()}
         )
-        tried = msgspec.structs.replace(limited, training=training)
+        tried = msgspec.structs.replace(recipe, training=training)
         # Named by what is tried, so that a trial that was stopped goes on where it was.
         digest = hashlib.sha256(repr(training).encode()).hexdigest()[:12]
-        found = train(tried, data, out / f"trial-{digest}", threads=threads)
+        found = train(tried, data, out / f"trial-{digest}", rows=rows, threads=threads)
         return max(point.score for point in found.curve)
 
     def done(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
@@ -132,15 +140,3 @@ def _suggestions(own: Training) -> dict[str, Callable[[optuna.Trial], float | in
         "dropout": real("dropout", 0.0, 0.3),
         "balance": real("balance", 0.0, 1.0),
     }
-
-
-def _limited(recipe: Recipe, rows: int) -> Recipe:
-    if not rows:
-        return recipe
-    return msgspec.structs.replace(
-        recipe,
-        data=tuple(
-            msgspec.structs.replace(use, limit=min(rows, use.limit or rows)) if use.use == "training" else use
-            for use in recipe.data
-        ),
-    )

@@ -17,6 +17,7 @@ from groundswell.errors import ModelError
 from inference.session import Session
 from model_export.datasets import DataError
 from model_export.optimise import FILES, FORMS, INT8, INT8_STATIC, REPORT, Optimised, optimise
+from tests.full_disk import full_disk
 from tests.model_export.labelled import write_lines
 from tests.model_export.tiny_run import TEXTS, labelled, tiny_run
 
@@ -211,6 +212,15 @@ def test_what_cannot_be_optimised_is_refused_with_the_reason(tmp_path: Path) -> 
     (run / "export/model.onnx").write_bytes(bert.graph())
     with pytest.raises(ModelError, match="says nothing of sentiment"):
         optimise(run, ["fused"], data=None)
+
+
+def test_a_full_disk_is_named_and_what_was_made_stays(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    tiny_run(run)
+    size = len((run / "export/model.onnx").read_bytes())
+    with full_disk(size // 4), pytest.raises(ModelError, match=r"export cannot be written \(.*File too large"):
+        optimise(run, ["fused"], data=None)
+    assert optimise(run, ["fused"], data=None).forms.keys() == {"fused"}
 
 
 def test_a_form_that_is_not_finite_is_refused(tmp_path: Path) -> None:
