@@ -165,7 +165,7 @@ class DocumentStore(Protocol):
         beside ``tags`` (all of them when it is ``None``): an index that is made later does not
         have the others; what is scored stays. At most ``max_labels`` are live: tags that were
         come first, then the others in their order, then what is kept. A tag that gets no field
-        is refused, and the others go on. Raises ``ValueError`` for a cap that is not positive.
+        is refused, and the others go on.
         """
         ...
 

@@ -15,9 +15,9 @@ import msgspec
 from groundswell.topics import Classification
 
 #: Where a page of documents ended; opaque, of one store and one selection.
-Cursor = tuple[int | str, ...]
+Cursor = tuple[int | str | None, ...]
 
-#: Why a tag has no field: too many labels are live, the field is something else in an index, an index has no
+#: Why a tag has no field: too many labels are live, the field is something else in an index, no index has
 #: room for another field, or the tag cannot be written down.
 RefusalCause = Literal["cap", "conflict", "no_room", "not_a_tag"]
 
@@ -38,7 +38,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     ``kind`` takes ``all``, those that carry the hashtag (``tagged``) or those that have a
     classification by it (``scored``). With a ``space`` only documents that have a vector of
-    it are found. Documents of an index that takes no writes never are.
+    it are found. Documents that could not be given a score never are: those of an index that
+    takes no writes, or had no room for the field.
     """
 
     tag: str
@@ -52,7 +53,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     """A document as it was read: what scoring needs, and where and in which state it was found.
 
     ``vector`` is one signed byte a dimension, of the embedding space ``space``. ``classification``
-    is the one that it has by the tag it was selected for, ``topics`` are all tags that it is a
+    is the one that it has by ``tag``, for which it was selected, ``topics`` are all tags that it is a
     member of. ``cosine`` is set by a search for the nearest.
     """
 
@@ -69,6 +70,7 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     classification: Classification | None = None
     topics: tuple[str, ...] = ()
     cosine: float | None = None
+    tag: str = ""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -94,27 +96,28 @@ class NewScore(msgspec.Struct, frozen=True, gc=False):
 
 
 class RefusedScore(msgspec.Struct, frozen=True, gc=False):
-    """A score that the store will not take: its tag is not declared where the document lies; ``detail`` says more."""
+    """A score that the store will not take: its tag has no field where the document lies; ``detail`` says more."""
 
     score: NewScore
     detail: str
 
 
 class PutScores(msgspec.Struct, frozen=True):
-    """What became of new scores.
+    """What became of new scores; each is counted in one of the four.
 
-    ``written`` counts those that are durable, ``passed`` those whose document is gone, has
-    another text by now, or was scored against a newer topic. ``documents`` are the documents
-    that were written to, with their state now: scores may be put to them again without
-    reading. ``again`` are the scores that the store had no room for, while it took others:
-    give them again. ``refused`` ones need their tags declared first.
+    ``written`` counts those that the store holds now, ``passed`` those whose document is gone,
+    has another text by now, or was scored against a newer topic. ``again`` are those that the
+    store had no room for, while it took others, or whose document somebody else goes on
+    changing: give them again. ``refused`` ones need their tags declared first. ``documents``
+    are the documents that were written to, in their state now: scores may be put to them
+    once more without another look.
     """
 
     written: int = 0
     passed: int = 0
-    documents: Sequence[Found] = ()
     again: Sequence[NewScore] = ()
     refused: Sequence[RefusedScore] = ()
+    documents: Sequence[Found] = ()
 
 
 class RefusedTag(msgspec.Struct, frozen=True):
@@ -126,14 +129,18 @@ class RefusedTag(msgspec.Struct, frozen=True):
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """What became of the tags given: those that documents can be scored and sorted by now, and the others."""
+    """What became of the tags given: those that documents can be scored and sorted by now, and the others.
+
+    ``full`` names the indices that had no room for one of the declared: their documents stay unscored.
+    """
 
     declared: tuple[str, ...] = ()
     refused: tuple[RefusedTag, ...] = ()
+    full: tuple[str, ...] = ()
 
 
 class Labels(msgspec.Struct, frozen=True):
-    """Tags in order: ``live`` ones that the indices to come will have, and those of any ``field`` there is."""
+    """Tags in order: ``live`` are those that an index made later will have, ``fields`` those of any index."""
 
     live: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
