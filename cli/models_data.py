@@ -83,7 +83,8 @@ def _print(found: DataReport, allowed: list[str]) -> None:
     for anomaly in found.anomalies:
         mark = " (allowed)" if anomaly.kind in allowed else ""
         lines = ", ".join(map(str, anomaly.lines)) + (", …" if anomaly.rows > len(anomaly.lines) else "")
-        table.add_row(f"{anomaly.kind}{mark}", f"{anomaly.rows:,}", lines, escape(printable(anomaly.detail)))
+        rows = f"{anomaly.rows:,}" if anomaly.rows else ""
+        table.add_row(f"{anomaly.kind}{mark}", rows, lines, escape(printable(anomaly.detail)))
     out.print(table)
 
 

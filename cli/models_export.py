@@ -11,7 +11,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from cli.models_parts import Part, add_json, console, count, needs, steps
+from cli.models_parts import Part, add_json, at_least_one, console, count, needs, steps
 from cli.options import load
 from cli.printing import printable
 from groundswell.errors import SettingsError
@@ -198,7 +198,7 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
         help="what happens to a text before it is read; social: addresses become http, mentions @user (default: none)",
     )
     parser.add_argument(
-        "--max-length", type=int, metavar="N", help="tokens of a window (default: what it was made for)"
+        "--max-length", type=at_least_one, metavar="N", help="tokens of a window (default: what it was made for)"
     )
     parser.add_argument("--pairs", action="store_true", help="it reads a premise and a hypothesis")
     add_json(parser)

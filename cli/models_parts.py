@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cli.options import load
-from groundswell.errors import SettingsError
+from groundswell.errors import ModelError, SettingsError
 from groundswell.settings import Settings
+from inference.aliases import require_settable
+from inference.names import CHAMPION
 from inference.remote import open_repository
 from inference.repository import Repository
 
@@ -56,6 +58,28 @@ def count(word: str) -> int:
     if found < 0:
         raise argparse.ArgumentTypeError(f"{word}: expected 0 or more")
     return found
+
+
+def at_least_one(word: str) -> int:
+    """A number of things, 1 or more, as an argument's type."""
+    if count(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word}: expected 1 or more")
+    return int(word)
+
+
+def add_alias(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--alias``."""
+    parser.add_argument(
+        "--alias", type=_alias, default=CHAMPION, help="champion (default), candidate or a name of your own"
+    )
+
+
+def _alias(word: str) -> str:
+    try:
+        require_settable(word)
+    except ModelError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return word
 
 
 class Place(NamedTuple):

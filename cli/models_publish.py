@@ -14,7 +14,7 @@ from rich.table import Table
 
 from cli import embed
 from cli.models_evaluate import add_mlflow
-from cli.models_parts import Part, add_json, add_repository, console, needs, place, progress
+from cli.models_parts import Part, add_alias, add_json, add_repository, console, needs, place, progress
 from cli.printing import printable
 from groundswell.errors import SettingsError
 from groundswell.records import ModelRef
@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         from model_export.evidence import gathered
         from model_export.publish import is_good, publish, restore
     repository = there.open()
+    if args.baseline:
+        repository.manifest(repository.resolve(args.baseline))
     draft = make_draft(args.folder, form=args.form)
     named = f"{draft.name}@{draft.version}"
     aliases = repository.aliases(draft.name)
@@ -174,7 +176,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="model that it must beat (default: for sentiment the shipped sentiment-baseline, for other tasks the "
         "most frequent label)",
     )
-    parser.add_argument("--alias", default=CHAMPION, help="champion (default), candidate or a name of your own")
+    add_alias(parser)
     parser.add_argument(
         "--new-space",
         action="store_true",

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli import embed
-from cli.models_parts import Part, Place, add_json, add_repository, console, needs, place
+from cli.models_parts import Part, Place, add_alias, add_json, add_repository, console, needs, place
 from cli.printing import moment, printable
 from groundswell.errors import StopJob
 from inference.names import CHAMPION, parse
@@ -184,7 +184,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _promote_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="REF", help="name@version, or name@candidate")
-    parser.add_argument("--alias", default=CHAMPION, help="champion (default), candidate or a name of your own")
+    add_alias(parser)
     parser.add_argument(
         "--new-space",
         action="store_true",

@@ -13,22 +13,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.models_evaluate import add_mlflow, flat
-from cli.models_parts import Part, add_json, console, count, needs, progress
+from cli.models_parts import Part, add_json, at_least_one, console, count, needs, progress
 from cli.options import load as settle
 from cli.printing import printable
-from groundswell.errors import SettingsError
+from model_export.recipe_file import find, load, shipped
 from model_export.tracking import Run, tracked
 
 #: Where runs lie unless told otherwise.
 _RUNS = Path("runs")
-#: Where the recipes of the starter models lie.
-_RECIPES = Path(__file__).resolve().parent.parent / "model_export" / "recipes"
 
 R = TypeVar("R", bound=msgspec.Struct)
 
 
 def _recipe(parser: argparse.ArgumentParser) -> None:
-    known = ", ".join(sorted(path.stem for path in _RECIPES.glob("*.toml")))
+    known = ", ".join(shipped())
     parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe's file, or one that is shipped: {known}")
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), metavar="FOLDER", help="folder of the data sets"
@@ -51,7 +49,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _tune_arguments(parser: argparse.ArgumentParser) -> None:
     _recipe(parser)
-    parser.add_argument("--trials", type=int, default=12, metavar="N", help="trials in all (default: 12)")
+    parser.add_argument("--trials", type=at_least_one, default=12, metavar="N", help="trials in all (default: 12)")
     parser.add_argument(
         "--rows", type=count, default=0, metavar="N", help="training rows of each data set in a trial (default: all)"
     )
@@ -59,18 +57,12 @@ def _tune_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
-def _path(name: str) -> Path:
-    shipped = _RECIPES / f"{name}.toml"
-    return shipped if shipped.is_file() else Path(name)
-
-
 def run_train(args: argparse.Namespace) -> int:
     """Train, or go on; prints the figures of the best epoch."""
     settle(args)
     with needs("train", "training"):
-        from model_export.recipe import Recipe, load
         from model_export.train import train
-    recipe: Recipe = _seeded(load(_path(args.recipe)), args.seed)
+    recipe = _seeded(load(find(args.recipe)), args.seed)
     out = args.out or _RUNS / recipe.name
     with tracked(args.mlflow, f"groundswell train {recipe.name}", out.name) as log:
         with progress(f"training {recipe.name}", "batches") as show:
@@ -107,12 +99,9 @@ def run_train(args: argparse.Namespace) -> int:
 def run_tune(args: argparse.Namespace) -> int:
     """Try hyperparameters; writes the best recipe, which ``train`` then takes."""
     settle(args)
-    if args.trials < 1:
-        raise SettingsError(f"--trials {args.trials}: expected at least 1")
     with needs("train", "tuning"):
-        from model_export.recipe import Recipe, load
         from model_export.tune import TUNED, tune
-    recipe: Recipe = _seeded(load(_path(args.recipe)), args.seed)
+    recipe = _seeded(load(find(args.recipe)), args.seed)
     out = args.out or _RUNS / f"{recipe.name}-tuning"
     with tracked(args.mlflow, f"groundswell tune {recipe.name}", out.name) as log:
         with progress(f"tuning {recipe.name}", "trials") as show:

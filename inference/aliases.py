@@ -29,6 +29,12 @@ class Look(NamedTuple):
     stale: str | None = None
 
 
+def require_settable(alias: str) -> None:
+    """Raise :class:`ModelError` for an alias that is not to be set."""
+    if not is_plain(alias) or alias == PREVIOUS:
+        raise ModelError(f"the alias {alias!r} cannot be set: choose {CHAMPION}, {CANDIDATE} or a name of your own")
+
+
 def moved(aliases: Mapping[str, str], alias: str, version: str) -> dict[str, str]:
     """The aliases once ``alias`` means ``version``.
 
@@ -38,8 +44,7 @@ def moved(aliases: Mapping[str, str], alias: str, version: str) -> dict[str, str
     >>> moved({"champion": "a", "candidate": "b"}, "champion", "b")
     {'champion': 'b', 'previous': 'a'}
     """
-    if not is_plain(alias) or alias == PREVIOUS:
-        raise ModelError(f"the alias {alias!r} cannot be set: choose {CHAMPION}, {CANDIDATE} or a name of your own")
+    require_settable(alias)
     changed = dict(aliases)
     if alias == CHAMPION and version != aliases.get(CHAMPION):
         if CHAMPION in aliases:

@@ -58,7 +58,10 @@ _VISIBLE_CONTROLS: Final = frozenset("\t\n\r")
 
 
 class Anomaly(msgspec.Struct, frozen=True):
-    """A finding: its kind, how many rows it concerns, the first of their lines, and what was seen."""
+    """A finding: its kind, how many rows it concerns, the first of their lines, and what was seen.
+
+    What concerns the file as a whole has no rows and no lines.
+    """
 
     kind: str
     rows: int
@@ -99,7 +102,7 @@ class DataReport(msgspec.Struct, frozen=True):
 
 
 class _Finding(NamedTuple):
-    line: int
+    line: int | None
     detail: str
 
 
@@ -116,7 +119,7 @@ def report(file: Path, *, labels: Sequence[str] = (), against: Sequence[Path] = 
         else:
             rows.append(row)
     if not rows:
-        found.add(NO_ROWS, 1, str(file))
+        found.add(NO_ROWS, None, str(file))
     _columns(rows, found)
     _texts(rows, found)
     _labels(rows, labels, found)
@@ -145,16 +148,19 @@ class _Found:
     def __init__(self) -> None:
         self._by_kind: defaultdict[str, list[_Finding]] = defaultdict(list)
 
-    def add(self, kind: str, line: int, detail: str) -> None:
+    def add(self, kind: str, line: int | None, detail: str) -> None:
         self._by_kind[kind].append(_Finding(line, detail))
 
     def anomalies(self) -> tuple[Anomaly, ...]:
         """In the order of :data:`KINDS`."""
-        return tuple(
-            Anomaly(kind, len(found), tuple(line for line, _ in found[:_EXAMPLES]), found[0].detail)
-            for kind in KINDS
-            if (found := self._by_kind.get(kind))
-        )
+        return tuple(_anomaly(kind, found) for kind in KINDS if (found := self._by_kind.get(kind)))
+
+
+def _anomaly(kind: str, found: Sequence[_Finding]) -> Anomaly:
+    lines = [each.line for each in found if each.line is not None]
+    # Rows are many, and one is an example of all; of the file itself each finding is another one.
+    detail = found[0].detail if lines else "; ".join(each.detail for each in found)
+    return Anomaly(kind, len(lines), tuple(lines[:_EXAMPLES]), detail)
 
 
 def _columns(rows: Sequence[LabelledRow], found: _Found) -> None:
@@ -202,13 +208,13 @@ def _labels(rows: Sequence[LabelledRow], labels: Sequence[str], found: _Found) -
             found.add(UNKNOWN_LABEL, row.line, "the label is empty")
         else:
             counts[label] += 1
-    for label in sorted(known - counts.keys()) if counts else ():
-        found.add(MISSING_LABEL, 1, f"no row is labelled {label!r}")
+    if counts and (missing := sorted(known - counts.keys())):
+        found.add(MISSING_LABEL, None, f"no row is labelled {' or '.join(map(repr, missing))}")
     if len(counts) == 1 and not known:
-        found.add(MISSING_LABEL, 1, f"all rows are labelled {next(iter(counts))!r}")
+        found.add(MISSING_LABEL, None, f"all rows are labelled {next(iter(counts))!r}")
     ranked = counts.most_common()
     if len(ranked) > 1 and ranked[0][1] > _RATIO * ranked[-1][1]:
-        found.add(IMBALANCE, 1, f"{ranked[0][0]}: {ranked[0][1]:,} rows, {ranked[-1][0]}: {ranked[-1][1]:,}")
+        found.add(IMBALANCE, None, f"{ranked[0][0]}: {ranked[0][1]:,} rows, {ranked[-1][0]}: {ranked[-1][1]:,}")
 
 
 def _repeated(rows: Sequence[LabelledRow], found: _Found) -> None:
@@ -233,7 +239,7 @@ def _compare(rows: Sequence[LabelledRow], others: Sequence[LabelledRow], other: 
         names = here.keys() | there.keys()
         shift = sum(abs(here[name] / len(rows) - there[name] / len(others)) for name in names) / 2
         if shift > _SHIFT:
-            found.add(LABEL_SHIFT, 1, f"the shares of the labels lie {shift:.2f} from those of {other}")
+            found.add(LABEL_SHIFT, None, f"the shares of the labels lie {shift:.2f} from those of {other}")
 
 
 def _without_leaks(rows: Sequence[LabelledRow], others: Sequence[LabelledRow]) -> set[int]:

@@ -47,7 +47,8 @@ from model_export.exported_run import ExportedRun
 from model_export.judgement import Subject, true_labels
 from model_export.optimise import FILES, REPORT, Optimised
 from model_export.publish import Draft, publish
-from model_export.recipe import Recipe, load
+from model_export.recipe import Recipe
+from model_export.recipe_file import load
 from model_export.run_card import RunFacts, run_card
 from model_export.run_files import IMPORTED, RECIPE, TRAINING, Imported, Trained, plain_name, told
 

@@ -14,7 +14,8 @@ from groundswell.errors import ModelError
 from model_export.corpus import gather
 from model_export.datasets import DataError
 from model_export.labelled_file import LabelledRow, read
-from model_export.recipe import Recipe, load
+from model_export.recipe import Recipe
+from model_export.recipe_file import load
 from model_export.run_files import RECIPE
 
 #: The recipe as it was used, in a run's folder.

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from onnx.defs import onnx_opset_version
 from torch import Tensor as TorchTensor
 from torch import nn
 
@@ -27,7 +28,7 @@ from model_export.export_record import EXPORT, PARITY, RECORD, ExportRecord
 from model_export.graph_export import tools, write_graph
 from model_export.network import INPUTS, WEIGHTS, Network, tokenizer_of
 from model_export.parity import Kind
-from model_export.run_files import plain_name
+from model_export.run_files import TRAINING, Trained, plain_name, told
 from model_export.spaces import space_id
 
 #: The opset unless told otherwise, and the least: quantising needs reductions whose axes are an input.
@@ -76,10 +77,13 @@ def export(run: Path, *, samples: Sequence[Text] | None = None, opset: int = OPS
     """Write ``export/model.onnx``, ``parity.json`` and ``export.json`` of a trained run.
 
     ``samples`` are compared beside the golden inputs. Raises :class:`ModelError` for a run
-    that holds no network, an opset that cannot be, or a graph that is too far from its
+    that holds no network or was not trained to its end, an opset that cannot be, or a graph that is too far from its
     network (see :mod:`model_export.parity`); what was exported before then stays.
     """
     network = Network.load(run)
+    # The weights of the best epoch so far are there long before the last one is through.
+    if told(run / TRAINING, Trained) is None:
+        raise ModelError(f"{run} was not trained to its end: train it on, with the same command")
     design = network.design
     kinds: dict[str, Kind] = {head.task: head.kind for head in network.served}
     widths = {head.task: len(head.labels) or network.config.hidden_size for head in network.served}
@@ -97,6 +101,8 @@ def write(run: Path, found: Exportable, *, samples: Sequence[Text] = (), opset: 
     """Write the graph of ``found`` below ``run``, once it answers as ``found`` does; raises as :func:`export`."""
     if opset < OPSET:
         raise ModelError(f"opset {opset}: at least {OPSET} is needed, or the graph can be neither fused nor quantised")
+    if opset > onnx_opset_version():
+        raise ModelError(f"opset {opset}: the newest that is known here is {onnx_opset_version()}")
     folder = run / EXPORT
     staged = folder / f".{MODEL}"
     try:

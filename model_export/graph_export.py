@@ -49,7 +49,9 @@ def write_graph(module: nn.Module, inputs: Sequence[Tensor], outputs: Mapping[st
         _name_axes(graph, inputs, outputs)
         onnx.save(graph, path)
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        raise ModelError(f"the network cannot be exported to ONNX with opset {opset}: {error}") from error
+        # Torch tells its whole graph after its reason.
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"the network cannot be exported to ONNX with opset {opset}: {reason}") from error
     return next(int(known.version) for known in graph.opset_import if known.domain == "")
 
 

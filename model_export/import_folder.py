@@ -24,7 +24,7 @@ from inference.tokens import TYPE_IDS
 from model_export.export import Exportable, Exported, embedding_space, write
 from model_export.hugging_face import CONFIG, HuggingFaceFolder, look_through
 from model_export.network import INPUTS, NETWORK, Design
-from model_export.recipe import Branch, HeadDesign
+from model_export.recipe import Branch, HeadDesign, is_task
 from model_export.run_files import IMPORTED, RECIPE, Imported
 
 #: Windows of a long text, and the share of one that it has in common with the one before.
@@ -57,6 +57,8 @@ def import_folder(
     """
     if (run / RECIPE).exists():
         raise ModelError(f"{run} is a run that was trained here: import into another folder")
+    if not is_task(task):
+        raise ModelError(f"{task!r} can be no name of a task: letters, digits, '_' and '-' are")
     found = look_through(folder, task)
     length = found.made_for if max_length is None else max_length
     if length > found.positions:

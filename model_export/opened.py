@@ -36,11 +36,15 @@ def champion_of(repository: Repository, task: str) -> str:
     """
     found = []
     tasks: set[str] = set()
+    broken = []
     for name in repository.models():
         # A model without a champion, or with a broken one, is not the one that serves.
         try:
+            if CHAMPION not in repository.aliases(name):
+                continue
             manifest = repository.manifest(repository.resolve(f"{name}@{CHAMPION}"))
-        except ModelError:
+        except ModelError as error:
+            broken.append(f"; {error}")
             continue
         served = _classified(manifest)
         tasks |= served
@@ -48,7 +52,9 @@ def champion_of(repository: Repository, task: str) -> str:
             found.append((manifest.encoder == NGRAMS, name != task, name))
     if not found:
         known = ", ".join(sorted(tasks)) or "none"
-        raise ModelError(f"no champion in {repository.where} answers the task {task!r} with labels (tasks: {known})")
+        raise ModelError(
+            f"no champion in {repository.where} answers the task {task!r} with labels (tasks: {known}){''.join(broken)}"
+        )
     return f"{min(found)[-1]}@{CHAMPION}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from inference.rows import Text
-from model_export import corpus, labelled_file, recipe
+from model_export import corpus, labelled_file, recipe_file
 from model_export.datasets import DataError
 from model_export.exported_run import ExportedRun
 from model_export.goldens import SENTIMENT
@@ -59,7 +59,7 @@ def _from_recipe(run: Path, exported: ExportedRun, data: Path) -> tuple[list[Lab
     path = run / RECIPE
     if not path.exists():
         raise DataError(f"{run} has no {RECIPE} that names data sets: give a file of labelled texts")
-    found = corpus.gather(recipe.load(path), data)
+    found = corpus.gather(recipe_file.load(path), data)
     judged, training = [], []
     for task, parts in found.tasks.items():
         training += sample([row.text for row in parts.train], MOST_ROWS)

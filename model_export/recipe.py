@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -10,8 +9,6 @@ from msgspec import Meta
 
 from inference.manifest import Tokens
 from inference.names import is_plain
-from inference.tasks import LABELS
-from model_export.datasets import DataError
 
 Share = Annotated[float, Meta(ge=0, lt=1)]
 
@@ -51,7 +48,8 @@ class DataUse(_Table, frozen=True):
     Rows of ``extra`` are trained on, and are never among those that are set aside to choose the
     best epoch by and to calibrate on: they come from elsewhere than what is to be read.
     ``repeat`` is how often an epoch reads each training row; ``hold_out`` sets that share aside
-    for validation, by a hash of the text (of the premise, for pairs), ``limit`` keeps the first so many rows of the file.
+    for validation, by a hash of the text (of the premise, for pairs), ``limit`` keeps the first
+    so many rows of the file, in its order.
     """
 
     task: str
@@ -107,31 +105,10 @@ class Recipe(_Table, frozen=True):
     training: Training = Training()
 
 
-def load(path: Path) -> Recipe:
-    """The recipe in a file; raises :class:`DataError`, which names what is wrong with it."""
-    try:
-        decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
-        recipe = decode(path.read_bytes(), type=Recipe)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no recipe: {error}") from error
-    if not is_plain(recipe.name):
-        raise DataError(f"{path}: {recipe.name!r} can be no model's name: letters, digits, '.', '_' and '-' are")
-    tasks = {head.task: head for head in recipe.heads}
-    if len(tasks) != len(recipe.heads):
-        raise DataError(f"{path} has two heads for one task")
-    for use in recipe.data:
-        if use.task not in tasks or tasks[use.task].kind != "classes":
-            raise DataError(f"{path} brings data for {use.task!r}, which is no task with labels")
-    for head in recipe.heads:
-        if head.kind == "classes" and len(head.labels) < 2:
-            raise DataError(f"{path}: the head {head.task!r} needs at least two labels")
-        if len(set(head.labels)) != len(head.labels):
-            raise DataError(f"{path}: the head {head.task!r} has a label twice")
-        known = None if head.auxiliary else LABELS.get(head.task)
-        if known is not None and known != set(head.labels):
-            raise DataError(
-                f"{path}: {head.task!r} has the labels {', '.join(sorted(known))}: rename yours, or the task"
-            )
-        if head.kind == "classes" and not any(use.task == head.task and use.use == "training" for use in recipe.data):
-            raise DataError(f"{path}: nothing trains {head.task!r}; give it a data set")
-    return recipe
+def is_task(name: str) -> bool:
+    """Whether a task or a branch can be called so: it names modules of the network, and outputs of its graph.
+
+    >>> is_task("sentiment"), is_task("../x"), is_task("a.b")
+    (True, False, False)
+    """
+    return is_plain(name) and "." not in name

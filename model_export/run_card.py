@@ -10,6 +10,7 @@ from model_export.optimise import FILES, Form, Optimised
 from model_export.publish import Draft
 from model_export.readers import DATA_SETS
 from model_export.recipe import Recipe
+from model_export.recipe_file import shipped
 from model_export.run_files import Imported, Trained
 
 _FIGURES: Final = ("macro_recall", "macro_f1", "accuracy")
@@ -246,6 +247,8 @@ def _limits(facts: RunFacts) -> str:
         lines.append(
             f"It reads a premise and a hypothesis of {room}, together; what is longer is cut and marked as truncated."
             if tokens.pairs
+            else f"It reads {room}; what is beyond is not read, and the result is marked as truncated."
+            if tokens.max_windows == 1
             else f"It reads {room}, at a time, and at most {tokens.max_windows} such windows of a text, which share "
             f"{tokens.overlap} tokens; what is beyond is not read, and the result is marked as truncated."
         )
@@ -276,7 +279,8 @@ def _again(facts: RunFacts) -> str:
         length = f" --max-length {facts.imported.max_length}"
         first = [f"groundswell models import {folder} --task {task}{length}{normaliser}{pairs} --out RUN"]
     else:
-        first = [f"groundswell models train {name} --data DATA --out RUN", "groundswell models export RUN"]
+        recipe = name if name in shipped() else "RECIPE"
+        first = [f"groundswell models train {recipe} --data DATA --out RUN", "groundswell models export RUN"]
     if facts.form in FILES:
         bits = f" --word-bits {facts.optimised.word_bits}" if facts.optimised and facts.form.startswith("int8") else ""
         first.append(f"groundswell models optimise RUN --forms {facts.form}{bits}")

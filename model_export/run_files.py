@@ -79,9 +79,10 @@ def told(path: Path, kind: type[T]) -> T | None:
 @contextmanager
 def written_into(run: Path, *more: type[Exception]) -> Iterator[None]:
     """Turn what a disk refuses, an :class:`OSError` or one of ``more``, into a :class:`ModelError`."""
+    refused: tuple[type[Exception], ...] = (OSError, *more)
     try:
         yield
-    except (OSError, *more) as error:
+    except refused as error:
         # Some name the statement that failed as well, below their reason.
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{run} cannot be written ({reason}): mend that and call it again") from error

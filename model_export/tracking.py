@@ -62,7 +62,7 @@ class MlflowRun:
 
 @contextmanager
 def tracked(uri: str, experiment: str, name: str) -> Iterator[Run]:
-    """A run called ``name`` at the tracking server ``uri`` (an address, ``file:`` or ``sqlite:``); none where it is "".
+    """A run called ``name`` at the tracking server ``uri`` (``http://…`` or ``sqlite:///…``); none where it is "".
 
     It ends as finished, or as failed when the work raises. Raises :class:`SettingsError` where MLflow is not
     installed or the address is none, :class:`Unavailable` when it does not take what is logged.

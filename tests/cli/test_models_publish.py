@@ -149,6 +149,21 @@ def test_without_data_nothing_can_be_said_for_it(good: Made, root: Path, capsys:
     assert publish(root, good.run, [], "--force", " ") == 2
 
 
+def test_an_alias_or_a_baseline_that_cannot_be_is_told_before_anything_is_judged(
+    good: Made, other: Made, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert publish(root, good.run, good.data) == 0
+    before = aliases(root)
+    for alias in ("../x", "previous"):
+        with pytest.raises(SystemExit, match="2"):
+            publish(root, other.run, good.data, "--alias", alias)
+        assert "cannot be set" in capsys.readouterr().err
+    for run in (good.run, other.run):
+        assert publish(root, run, good.data, "--baseline", "nope") == 1
+        assert "no model 'nope'" in capsys.readouterr().err
+    assert aliases(root) == before
+
+
 def test_a_candidate_is_judged_too_and_can_be_promoted(good: Made, other: Made, root: Path) -> None:
     assert publish(root, other.run, other.data) == 0
     assert publish(root, good.run, other.data, "--alias", "candidate") == 1

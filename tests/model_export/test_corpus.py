@@ -7,7 +7,8 @@ import pytest
 from inference.manifest import Tokens
 from model_export.corpus import Corpus, gather
 from model_export.datasets import DataError, signature
-from model_export.recipe import DataUse, HeadDesign, Recipe, Training, load
+from model_export.recipe import DataUse, HeadDesign, Recipe, Training
+from model_export.recipe_file import find, load
 from tests.model_export.labelled import nli_rows, sentiment_rows, write_lines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +145,32 @@ def test_labels_that_a_task_cannot_have_are_refused(tmp_path: Path, labels: str,
     (tmp_path / "mine.toml").write_text(recipe.replace('["contradiction", "entailment", "neutral"]', labels))
     with pytest.raises(DataError, match=message):
         load(tmp_path / "mine.toml")
+
+
+def test_what_is_not_known_is_named_with_what_is_nearest(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"encodr is no file, and no recipe that is shipped; did you mean encoder\?"):
+        find("encodr")
+    with pytest.raises(DataError, match="there are encoder, nli"):
+        find("my/own.toml")
+    recipe = (ROOT / "model_export/recipes/nli.toml").read_text()
+    for mine, message in (
+        (recipe + "\nlearning_rat = 0.1\n", r"`learning_rat`.*training`; did you mean learning_rate\?"),
+        (recipe.replace("[[heads]]", "[[heads]]\nbranche = 'x'", 1), r"`branche`.*; did you mean branch\?"),
+        ("xyz = 1\n" + recipe, "`xyz`; there are base, branches"),
+    ):
+        (tmp_path / "mine.toml").write_text(mine)
+        with pytest.raises(DataError, match=message):
+            load(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize("name", ["../x", "a.b", ""])
+def test_a_task_or_a_branch_that_names_no_module_is_refused(tmp_path: Path, name: str) -> None:
+    recipe = (ROOT / "model_export/recipes/nli.toml").read_text()
+    (tmp_path / "task.toml").write_text(recipe.replace('task = "nli"', f'task = "{name}"'))
+    (tmp_path / "branch.toml").write_text(f"branches = [{{ name = '{name}' }}]\n{recipe}")
+    for file in ("task.toml", "branch.toml"):
+        with pytest.raises(DataError, match="can be no name of a task or branch"):
+            load(tmp_path / file)
 
 
 def test_a_recipe_whose_name_leads_elsewhere_is_refused(tmp_path: Path) -> None:

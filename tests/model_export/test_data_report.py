@@ -117,8 +117,8 @@ def _nothing(rows: Rows) -> None:
         (_empty, data_report.EMPTY_TEXT, 5),
         (_again, data_report.DUPLICATE_ROWS, 301),
         (_otherwise, data_report.CONFLICTING_LABELS, 301),
-        (_uneven, data_report.IMBALANCE, 1),
-        (_only_two, data_report.MISSING_LABEL, 1),
+        (_uneven, data_report.IMBALANCE, None),
+        (_only_two, data_report.MISSING_LABEL, None),
         (_not_utf8, UNDECODABLE, 5),
         (_no_json, NO_JSON, 5),
         (_renamed, WRONG_COLUMNS, 5),
@@ -128,16 +128,17 @@ def _nothing(rows: Rows) -> None:
         (_torn, data_report.DAMAGED_TEXT, 5),
         (_cut, data_report.DAMAGED_TEXT, 5),
         (_control, data_report.DAMAGED_TEXT, 5),
-        (_nothing, data_report.NO_ROWS, 1),
+        (_nothing, data_report.NO_ROWS, None),
     ],
 )
 def test_a_planted_anomaly_is_named_with_its_line(
-    tmp_path: Path, plant: Callable[[Rows], None], kind: str, line: int
+    tmp_path: Path, plant: Callable[[Rows], None], kind: str, line: int | None
 ) -> None:
     rows = sentiment_rows(300)
     plant(rows)
     (anomaly,) = _report(tmp_path, rows).anomalies
-    assert (anomaly.kind, anomaly.lines[0]) == (kind, line)
+    assert anomaly.kind == kind
+    assert (anomaly.rows, anomaly.lines[:1]) == ((0, ()) if line is None else (len(anomaly.lines), (line,)))
     assert anomaly.detail
 
 
@@ -164,6 +165,12 @@ def test_labels_far_from_those_of_the_other_file_are_an_anomaly(tmp_path: Path) 
     others = [row for row in sentiment_rows(300, salt="other") if row["label"] != "negative" or "w0x" in row["text"]]
     (anomaly,) = _report(tmp_path, sentiment_rows(300), others).anomalies
     assert anomaly.kind == data_report.LABEL_SHIFT
+
+
+def test_all_labels_that_are_missing_are_named_in_one_finding(tmp_path: Path) -> None:
+    (anomaly,) = _report(tmp_path, [row for row in sentiment_rows(30) if row["label"] == "neutral"]).anomalies
+    assert (anomaly.kind, anomaly.rows, anomaly.lines) == (data_report.MISSING_LABEL, 0, ())
+    assert anomaly.detail == "no row is labelled 'negative' or 'positive'"
 
 
 def test_a_single_label_is_an_anomaly_although_no_task_is_named(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from model_export.fusion import fused
 from model_export.network import INPUTS, Design, Network
 from model_export.recipe import Recipe
 from tests.model_export.tiny_base import WIDTH, tiny_pairs, tiny_recipe
+from tests.model_export.tiny_origin import tiny_training
 
 
 def untrained(run: Path, recipe: Recipe) -> Network:
@@ -40,6 +41,7 @@ def untrained(run: Path, recipe: Recipe) -> Network:
     (run / TOKENIZER).write_bytes((base / TOKENIZER).read_bytes())
     calibration = {task: {"temperature": 1.0} for task in network.labels}
     (run / "calibration.json").write_text(json.dumps(calibration))
+    tiny_training(run)
     return Network.load(run)
 
 
@@ -139,13 +141,21 @@ class TestRefused:
         with pytest.raises(ModelError, match="holds no trained network"):
             export(tmp_path)
 
-    @pytest.mark.parametrize("opset", [11, 17, 99])
+    @pytest.mark.parametrize("opset", [11, 17, 26, 99])
     def test_an_opset_that_cannot_be(self, run: Path, opset: int) -> None:
         before = (run / "export" / "model.onnx").read_bytes()
-        with pytest.raises(ModelError, match=f"opset {opset}"):
+        with pytest.raises(ModelError, match=f"opset {opset}") as refused:
             export(run, opset=opset)
+        assert "\n" not in str(refused.value)
         assert (run / "export" / "model.onnx").read_bytes() == before
         exported(run)
+
+    def test_a_run_that_is_still_in_training(self, tmp_path: Path, recipe: Recipe) -> None:
+        untrained(tmp_path / "run", recipe)
+        (tmp_path / "run" / "training.json").unlink()
+        with pytest.raises(ModelError, match="was not trained to its end"):
+            export(tmp_path / "run")
+        assert not (tmp_path / "run" / "export").exists()
 
     def test_samples_of_the_wrong_kind(self, run: Path) -> None:
         with pytest.raises(ModelError, match="single texts, not pairs"):

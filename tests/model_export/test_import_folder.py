@@ -172,6 +172,13 @@ class TestRefused:
         with pytest.raises(ModelError, match=r"tokenizer\.json cannot be used"):
             import_folder(folder, tmp_path / "run", task="sentiment")
 
+    def test_a_task_that_names_no_output(self, tmp_path: Path) -> None:
+        folder = hugging_face(tmp_path / "brought", "bert")
+        for task in ("../x", "a.b"):
+            with pytest.raises(ModelError, match="can be no name of a task"):
+                import_folder(folder, tmp_path / "run", task=task)
+        assert not (tmp_path / "run").exists()
+
     def test_a_run_that_was_trained_here_is_not_written_over(self, tmp_path: Path) -> None:
         folder, run = hugging_face(tmp_path / "folder"), tmp_path / "run"
         run.mkdir()

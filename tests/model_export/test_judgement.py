@@ -150,7 +150,7 @@ def test_of_several_champions_one_that_reads_tokens_is_asked_then_the_first_by_n
     (tmp_path / "b-broken").mkdir()
     (tmp_path / "b-broken" / "aliases.json").write_text('{"champion": "gone"}')
     assert champion_of(repository, "sentiment") == "m-encoder@champion"
-    with pytest.raises(ModelError, match="the task 'embedding' with labels"):
+    with pytest.raises(ModelError, match=r"the task 'embedding' with labels .*; 'b-broken@champion' means .*gone"):
         champion_of(repository, "embedding")
 
 

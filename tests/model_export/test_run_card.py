@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from inference.manifest import Tokens
 from model_export.draft import draft
 from model_export.optimise import optimise
 from model_export.run_card import RunFacts, run_card
@@ -67,6 +68,7 @@ def test_the_card_of_a_trained_run_holds_what_its_files_say(facts: RunFacts) -> 
         "at most 3 such windows",
         "\n- Tiny texts alone.\n",
         "Nothing was measured of emotion,",
+        "groundswell models train RECIPE --data DATA",
         "groundswell models optimise RUN --forms int8",
         "ONNX opset 18",
     ):
@@ -100,6 +102,13 @@ def test_a_licence_that_its_folder_states_is_told_as_such(facts: RunFacts, tmp_p
 def test_figures_on_fewer_rows_are_not_compared_with_those_of_the_network(facts: RunFacts) -> None:
     fewer = msgspec.structs.replace(facts.draft, metrics={"sentiment/goemotions": FIGURES | {"n": 600.0}})
     assert "Macro-recall of the trained network" not in run_card(facts._replace(draft=fewer))
+
+
+def test_one_window_shares_nothing_with_others(facts: RunFacts) -> None:
+    one = msgspec.structs.replace(facts.draft, tokens=Tokens(max_length=24))
+    card = run_card(facts._replace(draft=one))
+    assert "It reads 24 tokens, special ones included; what is beyond is not read" in card
+    assert "windows" not in card
 
 
 def test_every_table_is_whole(facts: RunFacts) -> None:

@@ -25,7 +25,8 @@ from model_export import checkpoint
 from model_export import train as trainer
 from model_export.datasets import DataError
 from model_export.network import INPUTS, Network
-from model_export.recipe import DataUse, Recipe, load
+from model_export.recipe import DataUse, Recipe
+from model_export.recipe_file import load
 from model_export.train import finished, train
 from tests.full_disk import full_disk
 from tests.model_export.labelled import sentiment_rows, write_lines

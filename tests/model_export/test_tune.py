@@ -14,7 +14,8 @@ from groundswell.errors import ModelError
 from model_export import tune as tuner
 from model_export.corpus import gather
 from model_export.datasets import DataError
-from model_export.recipe import DataUse, Recipe, Training, load
+from model_export.recipe import DataUse, Recipe, Training
+from model_export.recipe_file import load
 from model_export.train import finished, train
 from model_export.tune import tune
 from tests.full_disk import full_disk
