@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,9 +16,15 @@ LABELS = "labels.json"
 CALIBRATION = "calibration.json"
 VOCABULARY = "vocabulary.json"
 TOKENIZER = "tokenizer.json"
+WORD_MODEL = "words.json"
 
 #: The value of ``encoder`` for a bag of n-grams.
 NGRAMS = "ngrams"
+#: The value of ``encoder`` for a model of words, which has no graph.
+WORDS = "words"
+
+#: Encoders of versions without a graph, labels and calibration, and the file that such a version has instead.
+WITHOUT_GRAPH: Final = {WORDS: WORD_MODEL}
 
 Precision = Literal["fp32", "fp16", "int8"]
 

@@ -18,6 +18,7 @@ from inference.manifest import (
     MANIFEST,
     MODEL,
     NGRAMS,
+    WITHOUT_GRAPH,
     Calibration,
     Head,
     Manifest,
@@ -94,6 +95,8 @@ class ModelVersion:
         fp32. Raises :class:`ModelError` where the version holds nothing that was asked for.
         """
         graphs = self.manifest.graphs
+        if self.manifest.encoder in WITHOUT_GRAPH:
+            raise ModelError(f"{self.ref.name}@{self.ref.version} has no graph and serves no task: name another model")
         wanted = _AUTO[provider != _CPU] if precision == "auto" else (cast("Precision", precision),)
         for each in wanted:
             if each in graphs:
@@ -165,9 +168,10 @@ def decode_manifest(path: Path | str, content: bytes, name: str, version: str) -
         raise ModelError(f"{path} has format {manifest.format}, this release reads {FORMAT}: publish the model again")
     if (manifest.name, manifest.version) != (name, version):
         raise ModelError(f"{path} is of {manifest.name}@{manifest.version}, not of {name}@{version}: {RESTORE}")
-    if not manifest.graphs:
+    without_graph = WITHOUT_GRAPH.get(manifest.encoder)
+    if not manifest.graphs and without_graph is None:
         raise ModelError(f"{path} names no graph: publish the model again")
-    for required in (*manifest.graphs.values(), LABELS, CALIBRATION):
+    for required in (without_graph,) if without_graph else (*manifest.graphs.values(), LABELS, CALIBRATION):
         if required not in manifest.files:
             raise ModelError(f"{path} lists no {required}: publish the model again")
     for file in manifest.files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,16 +10,20 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from groundswell.errors import ModelError
-from inference.manifest import MANIFEST
+from inference.manifest import MANIFEST, WITHOUT_GRAPH, WORDS
 from inference.model import Model
 from inference.repository import Repository
 from inference.version import ModelVersion, content_version, open_version
+from inference.word_model import prove
 
 #: Endings of files that hold a pickle, or may.
 PICKLES: Final = (".pkl", ".pickle", ".pt", ".pth", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".h5")
 
 _PICKLE_START: Final = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _GRAPH: Final = ".onnx"
+
+#: How a version without a graph proves itself, by its encoder; raises :class:`ModelError` where it does not.
+_PROOFS: Final[dict[str, Callable[[ModelVersion], object]]] = {WORDS: prove}
 
 
 def verify(repository: Repository, reference: str, *, provider: str = "cpu") -> list[str]:
@@ -48,6 +52,8 @@ def verify_folder(folder: Path, *, provider: str = "cpu") -> list[str]:
 def findings(version: ModelVersion, *, provider: str = "cpu") -> list[str]:
     """What is wrong with a version whose hashes are right."""
     found = [*_identity(version), *_pickles(version)]
+    if version.manifest.encoder in WITHOUT_GRAPH:
+        return [*found, *_unproved(version)]
     outside = list(_external(version))
     if outside:
         # Loading such a graph would read files that nobody verified.
@@ -66,6 +72,14 @@ def require_good(version: ModelVersion, *, provider: str = "cpu") -> None:
     found = findings(version, provider=provider)
     if found:
         raise ModelError("; ".join(found))
+
+
+def _unproved(version: ModelVersion) -> Iterator[str]:
+    """What is wrong with a version that has no graph."""
+    try:
+        _PROOFS[version.manifest.encoder](version)
+    except ModelError as error:
+        yield str(error)
 
 
 def _identity(version: ModelVersion) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""What a tag is about, and what is about it."""
