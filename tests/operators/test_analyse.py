@@ -91,7 +91,7 @@ def test_a_document_holds_all_of_the_post_and_all_of_the_analysis() -> None:
         truncated=True,
     )
     analysed = {"sentiment", "emotion", "embedding", "embedding_space", "model", "truncated"}
-    assert set(Document.__struct_fields__) == {*whole, *analysed}
+    assert set(Document.__struct_fields__) == {*whole, *analysed, "topics", "classification"}
 
 
 def test_without_a_model_documents_carry_no_analysis() -> None:
