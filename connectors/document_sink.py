@@ -14,7 +14,8 @@ from connectors.credits import Credits
 from connectors.dead_letters import DeadLetterStore
 from connectors.document_store import DocumentStore, DocumentWriter, KeepWaiting, Refusal, WriteResult
 from groundswell import metrics
-from groundswell.records import Batch, DeadLetter
+from groundswell.in_flight import InFlight
+from groundswell.records import Batch, DeadLetter, analysed_at
 
 STEP = "documents"
 
@@ -40,7 +41,7 @@ class DocumentSink(FixedPartitionedSink[Batch, None]):
     All partitions of a process share one writer, so that bulks fill whatever the number
     of partitions. What a writer refuses is put into the dead letters before the
     snapshot of the epoch in which it was written returns. ``guard`` is told of every
-    settled write and of the letters among it.
+    settled write and of the letters among it, ``in_flight`` of every document that was confirmed.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class DocumentSink(FixedPartitionedSink[Batch, None]):
         slots: Sequence[int],
         keep_waiting: KeepWaiting,
         guard: DeadShareGuard | None = None,
+        *,
+        in_flight: InFlight | None = None,
     ) -> None:
         self._slots = slots
         self._credits = credits
-        self._confirmed = _ConfirmedWriter(store, dead_letters, keep_waiting, guard)
+        self._confirmed = _ConfirmedWriter(store, dead_letters, keep_waiting, guard, in_flight)
 
     def list_parts(self) -> list[str]:
         return [slot_name(slot) for slot in self._slots]
@@ -103,12 +106,16 @@ class _ConfirmedWriter:
         dead_letters: DeadLetterStore,
         keep_waiting: KeepWaiting,
         guard: DeadShareGuard | None,
+        in_flight: InFlight | None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._dead_letters = dead_letters
         self._keep_waiting = keep_waiting
         self._guard = guard
+        self._in_flight = in_flight
+        #: When the batches were analysed that are added and not confirmed.
+        self._added: list[datetime] = []
         self._now = now
         self._lock = threading.Lock()
         self._users = 0
@@ -136,6 +143,9 @@ class _ConfirmedWriter:
                 self._writer = self._store.writer(self._count, self._keep_waiting)
         try:
             self._writer.add(batch.changes)
+            if (at := analysed_at(batch)) is not None:
+                with self._lock:
+                    self._added.append(at)
             self._seconds.observe(time.perf_counter() - began)
             if self._refused:
                 self._put_refused()
@@ -145,10 +155,14 @@ class _ConfirmedWriter:
 
     def confirm(self) -> None:
         """Return once everything added is a document, gone, or a dead letter."""
+        with self._lock:
+            added, self._added = self._added, []
         try:
             if self._writer is not None:
                 self._writer.flush()
             self._put_refused()
+            if self._in_flight is not None:
+                self._in_flight.finish(added)
         except Exception as error:
             self.failure = error
             raise

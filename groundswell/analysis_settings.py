@@ -115,3 +115,34 @@ class Models(Section, frozen=True):
     drift_limit: Annotated[float, Meta(gt=0)] = 0.25
     #: Go back to the previous champion by itself when the new one drifts.
     roll_back: bool = False
+
+
+class Reclassify(Section, frozen=True):
+    """How documents are re-read in the light of what begins to trend."""
+
+    #: ``candidates`` scores the documents that may be about the topic, ``all`` every document.
+    coverage: Literal["candidates", "all"] = "candidates"
+    #: ``evidence`` lets the tag's own posts say what it means; ``nli`` is a zero-shot score by the label alone.
+    scorer: Literal["evidence", "nli"] = "evidence"
+    #: ``name@alias`` or ``name@version`` of the model that weighs the evidence.
+    evidence: str = "topic-evidence@champion"
+    #: ``name@alias`` or ``name@version`` of the cross-encoder that reads what is uncertain; empty means none does.
+    cross_encoder: str = "nli@champion"
+    #: The sentence that the label is put into where the cross-encoder judges entailment.
+    template: str = "This text is about {}."
+    #: Probability from which on a document is listed under the tag (``topics``).
+    threshold: Share = 0.5
+    #: A document whose evidence gives it less than this gets no probability, unless it carries the tag.
+    least_score: Share = 0.05
+    #: Documents whose scores are made searchable at once.
+    first: Annotated[int, Meta(gt=0, le=1000)] = 100
+    #: Most documents that the cross-encoder reads for one topic.
+    most_judged: NotNegative = 2_000
+    #: Share of its members that a topic may miss where looking further finds hardly any.
+    tolerated_loss: Share = 0.02
+    #: Most tags that documents can be scored by at a time.
+    max_labels: Positive = 100
+    #: How long an index that is made after a trend has ended still gets its field, in seconds.
+    keep_label: Positive = 86_400
+    #: Seconds between two looks at the topics by a process that indexes posts.
+    refresh: Seconds = 0.25

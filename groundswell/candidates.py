@@ -144,3 +144,15 @@ class Labels(msgspec.Struct, frozen=True):
 
     live: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
+
+
+class ScoreBatch(msgspec.Struct, frozen=True):
+    """Scores by one tag; ``refresh`` wants them searchable at once.
+
+    ``began`` is when the news of the trend came in, given with its first scores.
+    """
+
+    tag: str
+    scores: Sequence[NewScore]
+    refresh: bool = False
+    began: datetime | None = None

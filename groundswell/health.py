@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from groundswell.readiness import Check, Readiness
 from groundswell.waits import Waits
@@ -100,4 +100,27 @@ class Health:
         alive, reason = self.alive()
         if not alive:
             troubles["job"] = reason
+        return not troubles, troubles
+
+
+class AllHealthy:
+    """Several flows of one process: alive when all of them are, ready when all of them are."""
+
+    def __init__(self, flows: Sequence[Health]) -> None:
+        self._flows = flows
+
+    def epoch_age(self) -> float:
+        """Of the flow that is the furthest behind."""
+        return max(flow.epoch_age() for flow in self._flows)
+
+    def alive(self) -> tuple[bool, str]:
+        """The first flow that is not alive says why; else the first one speaks for all."""
+        answers = [flow.alive() for flow in self._flows]
+        return next((answer for answer in answers if not answer[0]), answers[0])
+
+    def ready(self) -> tuple[bool, dict[str, str]]:
+        """Everything that is wrong with any of them."""
+        troubles: dict[str, str] = {}
+        for flow in self._flows:
+            troubles |= flow.ready()[1]
         return not troubles, troubles

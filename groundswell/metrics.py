@@ -23,16 +23,27 @@ REGISTRY = CollectorRegistry()
 SOURCES: Final = ("kafka", "files", "generator")
 DEPENDENCIES: Final = ("kafka", "elasticsearch", "redis", "sqlite")
 #: Steps whose batches are timed.
-STEPS: Final = (step_ids.DECODE, step_ids.ANALYSE, step_ids.DOCUMENTS, step_ids.DEAD_LETTERS, step_ids.TRENDS)
+STEPS: Final = (
+    step_ids.DECODE,
+    step_ids.ANALYSE,
+    step_ids.DOCUMENTS,
+    step_ids.DEAD_LETTERS,
+    step_ids.TRENDS,
+    step_ids.RESCORE,
+    step_ids.SCORES,
+)
 #: Events of a trend.
 EVENTS: Final = ("began", "changed", "ended")
+
+#: Lanes of the inference engine.
+LANES: Final = ("live", "backfill")
 
 #: What the values of each label are.
 LABELS: Final = {
     "source": "`kafka`, `files` or `generator`",
     "dependency": "`kafka`, `elasticsearch`, `redis`, `sqlite`, or `models` while they are being loaded",
-    "step": "id of the step in the flow: `decode`, `analyse`, `documents`, `dead-letters`, `trends`, or `crash` for a "
-    "quarantine",
+    "step": "id of the step in the flow: `decode`, `analyse`, `documents`, `dead-letters`, `trends`, "
+    "`rescore`, `scores`, or `crash` for a quarantine",
     "event": "`began`, `changed` or `ended`",
     "reason": "why a record is no post, a short constant",
     "cause": "why a record cannot become a document, or a version must not serve, a short constant",
@@ -172,6 +183,20 @@ WINDOW_AGE = _gauge(
     "groundswell_window_age_seconds",
     "Time since the end of the newest window that was written; 0 in a process that writes none.",
 )
+TOPICS_ACTIVE = _gauge("groundswell_topics_active", "Topics that fresh posts are scored against in this process.")
+TOPICS_DESCRIBED = _counter("groundswell_topics_described_total", "Topics made of trends, renewals included.")
+TOPICS_REFUSED = _counter("groundswell_topics_refused_total", "Trends whose tag got no field in the document store.")
+FIRST_SCORES_SECONDS = _histogram(
+    "groundswell_first_scores_seconds",
+    "Time between a trend's event and the moment at which its best candidates could be sorted.",
+)
+SCORES_WRITTEN = _counter("groundswell_scores_written_total", "Probabilities given to documents that were there.")
+SCORES_PASSED = _counter(
+    "groundswell_scores_passed_total", "Probabilities whose document was gone, changed or scored anew meanwhile."
+)
+SCORES_REFUSED = _counter("groundswell_scores_refused_total", "Probabilities that the document store will not take.")
+SCORES_INLINE = _counter("groundswell_scores_inline_total", "Probabilities given to fresh posts.")
+DOCUMENTS_JUDGED = _counter("groundswell_documents_judged_total", "Documents that the cross-encoder read.", "lane")
 RESTARTS = _gauge("groundswell_restarts", "Times the supervisor has restarted this job since it was started.")
 
 
@@ -233,6 +258,8 @@ def _initialise() -> None:
         STEP_SECONDS.labels(step)
     for event in EVENTS:
         TREND_EVENTS_WRITTEN.labels(event)
+    for lane in LANES:
+        DOCUMENTS_JUDGED.labels(lane)
 
 
 _initialise()

@@ -228,6 +228,14 @@ class Batch(msgspec.Struct, gc=False):
     mark: Mark | None = None
 
 
+def analysed_at(batch: Batch) -> datetime | None:
+    """When the documents of a batch were made: all of them at once; ``None`` where it has none."""
+    for change in batch.changes:
+        if isinstance(change, Envelope) and change.document is not None:
+            return change.document.indexed_at
+    return None
+
+
 def document_id(source: str, post_id: str) -> str:
     """The store's ``_id``: 128 bits of BLAKE2b over source and post id, hexadecimal.
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from groundswell.analysis_settings import Models, Trends
+from groundswell.analysis_settings import Models, Reclassify, Trends
 from groundswell.input_settings import Decode, Files, Generator, Kafka, Sources
 from groundswell.output_settings import DeadLetters, Documents, Observability, Redis
 from groundswell.section import Name, NotNegative, Seconds, Section
@@ -69,6 +69,7 @@ class Settings(Section, frozen=True):
     trends: Trends = Trends()
     dead_letters: DeadLetters = DeadLetters()
     models: Models = Models()
+    reclassify: Reclassify = Reclassify()
     observability: Observability = Observability()
 
 

@@ -21,6 +21,12 @@ SLIDING_COUNTS: Final = "sliding-counts"
 MERGE_WINDOWS: Final = "merge-windows"
 TRENDS: Final = "trends"
 
+RECLASSIFY_FLOW: Final = "reclassify"
+
+TREND_EVENTS: Final = "trend-events"
+RESCORE: Final = "rescore"
+SCORES: Final = "scores"
+
 #: Keys over which tags are spread, the same for every size of the cluster.
 SHARDS: Final = 16
 

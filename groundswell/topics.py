@@ -41,6 +41,16 @@ def field_of(tag: str) -> str:
     return CLASSIFICATION + name
 
 
+def is_field(name: str) -> bool:
+    """Whether :func:`field_of` could have given this name.
+
+    >>> is_field("classification_v1~2e~2"), is_field("classification_v1.2"), is_field("classification_meta")
+    (True, False, False)
+    """
+    rest = name.removeprefix(CLASSIFICATION)
+    return rest not in (name, "", *_TAKEN) and all(_plain(each) or each == "~" for each in rest)
+
+
 def _plain(character: str) -> bool:
     return character == "_" or character.isalnum() or (not character.isascii() and f"a{character}".isidentifier())
 

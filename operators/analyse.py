@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import bytewax.operators as op
 from bytewax.dataflow import Stream
 
+from groundswell.in_flight import InFlight
 from groundswell.metrics import STEP_SECONDS
 from groundswell.records import Analysis, Batch, Document, Envelope, Post
 from inference.rows import RowError
@@ -35,13 +36,33 @@ class Analyses(Protocol):
     def analyse_all(self, batches: Sequence[Batch]) -> None: ...
 
 
-class Analyser:
-    """Makes documents of posts. ``submit`` is ``None`` where no model is to score them; ``clock`` gives UTC."""
+class ScoresTopics(Protocol):
+    """Scores fresh documents against what trends; see :class:`operators.topics.inline.InlineTopics`."""
 
-    def __init__(self, submit: Submit | None, clock: Callable[[], datetime], chunk: int = CHUNK) -> None:
+    def score(self, documents: Sequence[Document], now: datetime) -> None: ...
+
+
+class Analyser:
+    """Makes documents of posts. ``submit`` is ``None`` where no model is to score them; ``clock`` gives UTC.
+
+    ``in_flight`` is told when the documents of a batch were made, ``topics`` scores them
+    against what trends.
+    """
+
+    def __init__(
+        self,
+        submit: Submit | None,
+        clock: Callable[[], datetime],
+        chunk: int = CHUNK,
+        *,
+        in_flight: InFlight | None = None,
+        topics: ScoresTopics | None = None,
+    ) -> None:
         self._submit = submit
         self._clock = clock
         self._chunk = chunk
+        self._in_flight = in_flight
+        self._topics = topics
 
     def analyse(self, batch: Batch) -> Batch:
         """The batch, each of its envelopes with its document."""
@@ -50,18 +71,26 @@ class Analyser:
 
     def analyse_all(self, batches: Sequence[Batch]) -> None:
         """Give every envelope of the batches its document; the texts of all share the device calls."""
-        envelopes = [change for batch in batches for change in batch.changes if type(change) is Envelope]
         now = self._clock()
-        if self._submit is None:
-            for envelope in envelopes:
-                envelope.document = document(envelope.post, now)
-            return
+        if self._in_flight is not None:
+            for batch in batches:
+                if any(type(change) is Envelope for change in batch.changes):
+                    self._in_flight.begin(now)
+        envelopes = [change for batch in batches for change in batch.changes if type(change) is Envelope]
         for start in range(0, len(envelopes), self._chunk):
-            part = envelopes[start : start + self._chunk]
-            answers = self._submit([envelope.post.text for envelope in part])
-            for envelope, answer in zip(part, answers, strict=True):
-                analysis = answer if isinstance(answer, Analysis) else None
-                envelope.document = document(envelope.post, now, analysis)
+            self._analyse(envelopes[start : start + self._chunk], now)
+
+    def _analyse(self, envelopes: Sequence[Envelope], now: datetime) -> None:
+        made = []
+        answers: Sequence[Analysis | RowError | None] = [None] * len(envelopes)
+        if self._submit is not None:
+            answers = self._submit([envelope.post.text for envelope in envelopes])
+        for envelope, answer in zip(envelopes, answers, strict=True):
+            analysis = answer if isinstance(answer, Analysis) else None
+            envelope.document = document(envelope.post, now, analysis)
+            made.append(envelope.document)
+        if self._topics is not None:
+            self._topics.score(made, now)
 
 
 def document(post: Post, indexed_at: datetime, analysis: Analysis | None = None) -> Document:
