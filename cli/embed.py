@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +18,7 @@ from rich.text import Text
 from cli import stores
 from cli.options import load
 from cli.printing import printable
-from cli.spans import span
+from cli.progress_lines import Pace, lines
 from connectors.document_store import DocumentStore
 from connectors.document_vectors import SpaceCount
 from dataflows import models
@@ -29,9 +28,6 @@ from groundswell.settings import Settings
 from groundswell.waits import Waits
 from inference.limits import Lane
 from inference.tasks import EMBEDDING
-
-#: Seconds between two lines about progress where nobody looks at a bar.
-_LINES_EVERY = 30.0
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -153,11 +149,17 @@ class _Waiting(ProgressColumn):
 def _progress(total: int, waits: Waits) -> Iterator[Callable[[int], None]]:
     """A bar with rate and time left on a terminal, otherwise a line now and then."""
     if not sys.stderr.isatty():
-        lines = _Lines(total, waits)
-        try:
-            yield lines.advance
-        finally:
-            lines.close()
+        pace, done, lock = Pace(), 0, threading.Lock()
+        pace.show(0, total)
+
+        def advance(more: int) -> None:
+            nonlocal done
+            with lock:
+                done += more
+                pace.show(done, total)
+
+        with lines(lambda: f"{pace.line('documents')} {_named(waits)}".rstrip()):
+            yield advance
         return
     bar = Progress(
         TextColumn("embedding"),
@@ -171,35 +173,6 @@ def _progress(total: int, waits: Waits) -> Iterator[Callable[[int], None]]:
     )
     with bar:
         yield partial(bar.advance, bar.add_task("", total=total))
-
-
-class _Lines:
-    """A line about the progress every half minute."""
-
-    def __init__(self, total: int, waits: Waits) -> None:
-        self._total = total
-        self._waits = waits
-        self._done = 0
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._began = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-        self._thread.start()
-
-    def advance(self, done: int) -> None:
-        with self._lock:
-            self._done += done
-
-    def close(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(_LINES_EVERY):
-            rate = self._done / (time.monotonic() - self._began)
-            left = f", {span(max(0, self._total - self._done) / rate)} left" if rate else ""
-            line = f"{self._done:,} of {self._total:,} documents, {rate:,.0f}/s{left} {_named(self._waits)}"
-            print(line.rstrip(), file=sys.stderr)
 
 
 def _named(waits: Waits) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cli.options import load
+from cli.progress_lines import Pace, lines
 from groundswell.errors import ModelError, SettingsError
 from groundswell.settings import Settings
 from inference.aliases import require_settable
@@ -118,9 +119,11 @@ def console() -> Console:
 
 @contextmanager
 def progress(what: str, unit: str = "") -> Iterator[Show]:
-    """A progress bar on standard error, while that is a terminal."""
+    """A progress bar on standard error; a line now and then where that is no terminal."""
     if not sys.stderr.isatty():
-        yield _show_nothing
+        pace = Pace()
+        with lines(lambda: f"{what}: {said}" if (said := pace.line(unit)) else ""):
+            yield pace.show
         return
     bar = Progress(
         TextColumn("{task.description}"),
@@ -144,7 +147,7 @@ def progress(what: str, unit: str = "") -> Iterator[Show]:
 
 @contextmanager
 def steps(what: str) -> Iterator[Callable[[str], None]]:
-    """A bar without an end on standard error, with the name of the step that runs, while that is a terminal."""
+    """A bar without an end on standard error, with the name of the step that runs; as :func:`progress` otherwise."""
     with progress(what) as show:
         count = -1
 
@@ -154,7 +157,3 @@ def steps(what: str) -> Iterator[Callable[[str], None]]:
             show(count, 0, step)
 
         yield begin
-
-
-def _show_nothing(done: int, total: int, note: str) -> None:
-    """Where nobody looks on."""

@@ -105,6 +105,7 @@ def run_tune(args: argparse.Namespace) -> int:
     out = args.out or _RUNS / f"{recipe.name}-tuning"
     with tracked(args.mlflow, f"groundswell tune {recipe.name}", out.name) as log:
         with progress(f"tuning {recipe.name}", "trials") as show:
+            show(0, args.trials, "")
             found = tune(
                 recipe,
                 args.data,
