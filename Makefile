@@ -55,7 +55,7 @@ chaos: .venv/.installed-all ## the fault tests with outages of 60 s
 	GROUNDSWELL_OUTAGE_SECONDS=60 $(PYTEST) tests -m faults -o timeout=3600 $(ARGS)
 
 .PHONY: bench
-bench: .venv/.installed-all ## run every benchmark and write docs/benchmarks.md
+bench: .venv/.installed-train ## run every benchmark and write docs/benchmarks.md (torch: 4.7 GB on Linux)
 	@$(BIN)/python -m tests.stack check
 	$(BIN)/python -m benchmarks $(ARGS)
 
