@@ -95,6 +95,8 @@ class Job:
         model = self._model = self._open_model()
         allowance = Credits(order.settings.sources.credit_records, order.settings.sources.credit_bytes)
         self._ready_when["documents"] = lambda: _trouble(store)
+        if model is not None:
+            self._ready_when["model"] = model.trouble
         del self._ready_when["job"]
         replay = self._replay(allowance) if order.replay else None
         sources = [replay] if replay else self._sources(allowance)

@@ -13,6 +13,7 @@ from groundswell.settings import Settings
 from inference.champion import Rules
 from inference.champion_router import ChampionRouter
 from inference.device import GPU_BUCKETS, GPU_TOKENS, Device, shapes
+from inference.device_watch import DeviceWatch
 from inference.engine import Engine
 from inference.limits import BUCKETS, Lane, Limits
 from inference.live_latency import LiveLatency
@@ -96,10 +97,17 @@ class ServedModel:
         self.provider: Final = provider
         self._engine = engine
         self._router = router
+        self._watch = DeviceWatch()
 
     def read(self, texts: Sequence[str]) -> list[Analysis | RowError]:
         """What the posts flow asks: every task that fills a document, before all backfill."""
-        return self._engine.submit(texts, self.tasks, Lane.LIVE)
+        answers = self._engine.submit(texts, self.tasks, Lane.LIVE)
+        self._watch.observe(answers)
+        return answers
+
+    def trouble(self) -> str | None:
+        """What is wrong with the device that reads posts, or ``None``."""
+        return self._watch.trouble()
 
     def embed(
         self, texts: Sequence[str], lane: Lane = Lane.LIVE, cancelled: Flag | None = None

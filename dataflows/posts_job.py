@@ -54,6 +54,8 @@ class PostsJob:
         host.until_it_answers(dead_letters.prepare)
         allowance = Credits(settings.sources.credit_records, settings.sources.credit_bytes)
         self._ready_when["documents"] = lambda: trouble(store)
+        if model is not None:
+            self._ready_when["model"] = model.trouble
         replay = open_replay(settings, allowance, host.stop, host.waits, order.replay) if order.replay else None
         sources = (
             [replay] if replay else open_sources(settings, allowance, host.stop, host.waits, until_end=order.until_end)

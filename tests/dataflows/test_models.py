@@ -12,7 +12,9 @@ from groundswell.analysis_settings import Models
 from groundswell.errors import ModelError
 from groundswell.records import Analysis
 from groundswell.settings import Job, Settings
+from inference.model import Model
 from inference.repository import Repository
+from inference.rows import RowError
 from tests.inference.tiny import NAME, published
 from tests.inference.tiny_bert import NAME as BERT
 from tests.inference.tiny_bert import published_bert
@@ -54,6 +56,24 @@ def test_posts_are_asked_for_all_that_documents_hold(tmp_path: Path) -> None:
     assert answer.scores.keys() == {"sentiment", "emotion"}
     assert answer.embedding is not None
     assert answer.embedding_space == "one"
+
+
+def test_a_device_that_fails_for_good_is_named_until_it_reads_texts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError("CUDA error 700")
+
+    published(tmp_path)
+    with opened(tmp_path) as model:
+        with monkeypatch.context() as patched:
+            patched.setattr(Model, "run", failing)
+            assert all(isinstance(answer, RowError) for answer in model.read(["good day"] * 63))
+            assert model.trouble() is None
+            model.read(["good day"])
+            assert "so posts go on without an analysis: CUDA error 700" in str(model.trouble())
+        read(model)
+        assert model.trouble() is None
 
 
 def test_no_more_of_a_model_is_made_ready_than_is_asked_for(tmp_path: Path) -> None:
