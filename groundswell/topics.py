@@ -62,7 +62,9 @@ class Topic(msgspec.Struct, frozen=True):
     a newer description of the same tag supersedes an older one. ``phrase`` is the tag as
     words (``pray for oklahoma``), ``label`` what people read (``pray for oklahoma: tornado,
     moore, relief``), ``words`` the distinctive words of its posts with their weights, the
-    strongest first. Vectors are hexadecimal, one signed byte a dimension, all in the
+    strongest first, and ``vocabulary`` everything that sets its posts apart from posts at large:
+    words and hashtags with the natural logarithm of how many times as frequent they are here.
+    Vectors are hexadecimal, one signed byte a dimension, all in the
     embedding space ``space``: ``label_vector`` is that of the label, ``centre`` the mean
     direction of the sample posts, ``samples`` those of the single ones. ``posts`` are the
     sample posts that it rests on, ``steps`` say in words where there was too little
@@ -75,6 +77,7 @@ class Topic(msgspec.Struct, frozen=True):
     phrase: str
     label: str
     words: tuple[tuple[str, float], ...] = ()
+    vocabulary: dict[str, float] = {}
     space: str | None = None
     label_vector: str | None = None
     centre: str | None = None

@@ -17,14 +17,17 @@ CALIBRATION = "calibration.json"
 VOCABULARY = "vocabulary.json"
 TOKENIZER = "tokenizer.json"
 WORD_MODEL = "words.json"
+EVIDENCE_MODEL = "evidence.json"
 
 #: The value of ``encoder`` for a bag of n-grams.
 NGRAMS = "ngrams"
 #: The value of ``encoder`` for a model of words, which has no graph.
 WORDS = "words"
+#: The value of ``encoder`` for an evidence model, which has no graph either.
+EVIDENCE = "evidence"
 
 #: Encoders of versions without a graph, labels and calibration, and the file that such a version has instead.
-WITHOUT_GRAPH: Final = {WORDS: WORD_MODEL}
+WITHOUT_GRAPH: Final = {WORDS: WORD_MODEL, EVIDENCE: EVIDENCE_MODEL}
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -63,10 +66,15 @@ class Tokens(_Part, frozen=True):
     and there is one window. ``normaliser`` names what happens to the text before.
     """
 
+    #: Tokens of a window, special ones included; at most the positions of the base.
     max_length: int
+    #: Tokens that a window shares with the one before.
     overlap: int = 0
+    #: The most windows of a text.
     max_windows: int = 1
+    #: It reads a premise and a hypothesis.
     pairs: bool = False
+    #: What happens to a text before it is read; ``social``: addresses become ``http``, mentions ``@user``.
     normaliser: Literal["none", "social"] = "none"
 
 
@@ -94,13 +102,15 @@ class Golden(_Part, frozen=True):
     """An input and what must come of it: calibrated probabilities by task and label, and the embedding.
 
     ``second`` is the hypothesis where the model reads pairs; ``embedding`` is hexadecimal,
-    one signed byte a dimension. The answers hold for the shipped precision.
+    one signed byte a dimension. The answers hold for the shipped precision. A model that
+    reads ``features`` by their names has the form of its evidence for a text.
     """
 
     text: str
     expected: dict[str, dict[str, float]]
     second: str | None = None
     embedding: str | None = None
+    features: dict[str, float] = {}
 
 
 class Manifest(_Part, frozen=True):

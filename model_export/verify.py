@@ -10,7 +10,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from groundswell.errors import ModelError
-from inference.manifest import MANIFEST, WITHOUT_GRAPH, WORDS
+from inference import evidence_model
+from inference.manifest import EVIDENCE, MANIFEST, WITHOUT_GRAPH, WORDS
 from inference.model import Model
 from inference.repository import Repository
 from inference.version import ModelVersion, content_version, open_version
@@ -23,7 +24,7 @@ _PICKLE_START: Final = tuple(b"\x80" + bytes([protocol]) for protocol in range(2
 _GRAPH: Final = ".onnx"
 
 #: How a version without a graph proves itself, by its encoder; raises :class:`ModelError` where it does not.
-_PROOFS: Final[dict[str, Callable[[ModelVersion], object]]] = {WORDS: prove}
+_PROOFS: Final[dict[str, Callable[[ModelVersion], object]]] = {WORDS: prove, EVIDENCE: evidence_model.prove}
 
 
 def verify(repository: Repository, reference: str, *, provider: str = "cpu") -> list[str]:

@@ -1,0 +1,55 @@
+"""How probably posts are about topics, by the evidence of the topics' own posts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from groundswell.topics import Topic
+from inference.evidence_model import EvidenceModel, probabilities
+from operators.topics.evidence import ONLY_LABEL, POSTS, WORDS, Evidence, Floats
+
+#: Posts that are scored at once: their table fits into the processor's caches.
+AT_ONCE: Final = 512
+
+
+class TopicScorer:
+    """Scores posts against ``topics`` by ``model``; threads may share one.
+
+    The form of the evidence follows from what there is: a topic of posts and a post with a
+    vector are compared by vectors and words, a topic that is only a label by that and its
+    words, and what lacks a vector by words alone.
+    """
+
+    def __init__(self, topics: Sequence[Topic], model: EvidenceModel) -> None:
+        self._topics = tuple(topics)
+        self._model = model
+        self._evidence = Evidence(self._topics, model) if self._topics else None
+
+    def score(self, texts: Sequence[str], vectors: Sequence[bytes | None], hashtags: Sequence[Sequence[str]]) -> Floats:
+        """Calibrated probabilities ``[posts, topics]``.
+
+        ``vectors`` are those of the posts in the model's embedding space, one signed byte a
+        dimension, ``None`` for a post without; ``hashtags`` are normalised. Raises
+        :class:`~groundswell.errors.ModelError` where the model is of another release.
+        """
+        found = np.zeros((len(texts), len(self._topics)))
+        for start in range(0, len(texts), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            found[part] = self._part(texts[part], vectors[part], hashtags[part])
+        return found
+
+    def _part(self, texts: Sequence[str], vectors: Sequence[bytes | None], hashtags: Sequence[Sequence[str]]) -> Floats:
+        evidence, model = self._evidence, self._model
+        if evidence is None:
+            return np.zeros((len(texts), 0))
+        features, has_vector = evidence.features(texts, vectors, hashtags)
+        by_posts = np.outer(has_vector, evidence.has_centre & evidence.has_label)
+        by_label = np.outer(has_vector, ~evidence.has_centre & evidence.has_label)
+        logits = model.logits(WORDS, features)
+        for form, where in ((POSTS, by_posts), (ONLY_LABEL, by_label)):
+            if where.any():
+                logits = np.where(where, model.logits(form, features), logits)
+        return probabilities(logits)
