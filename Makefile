@@ -89,6 +89,7 @@ docs: .venv/.installed-all ## make the reference pages from the code
 	@mkdir -p build
 	$(BIN)/groundswell docs metrics > build/page && mv build/page docs/metrics.md
 	$(BIN)/groundswell docs settings > build/page && mv build/page docs/settings.md
+	$(BIN)/groundswell docs recipe > build/page && mv build/page docs/recipe.md
 	$(BIN)/groundswell docs example > build/page && mv build/page groundswell.example.toml
 
 # Where the public data lies, where runs are kept, and the repository that versions are published in:

@@ -6,12 +6,14 @@ import argparse
 import sys
 
 from cli.metrics_reference import metrics_page
+from cli.recipe_reference import recipe_page
 from cli.settings_reference import example_file, settings_page
 
 #: What can be printed, and the file of the tree that holds it.
 PAGES = {
     "metrics": (metrics_page, "docs/metrics.md"),
     "settings": (settings_page, "docs/settings.md"),
+    "recipe": (recipe_page, "docs/recipe.md"),
     "example": (example_file, "groundswell.example.toml"),
 }
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import json
-import re
 from collections.abc import Iterator
-from datetime import date
 from typing import Any, NamedTuple
 
-import msgspec
 import msgspec.inspect as shapes
 
+from cli.struct_reference import HEAD, Documented, default_of, documented, row, toml, type_of
 from groundswell import analysis_settings, input_settings, output_settings, settings
 from groundswell.settings import SECRETS, Settings
 
 #: Where the tables of the settings file are declared.
 _DECLARED = (settings, input_settings, output_settings, analysis_settings)
-
-_COMMENT = re.compile(r"^\s*#:\s?(.*)$")
 
 
 class Setting(NamedTuple):
@@ -56,8 +49,8 @@ class Section(NamedTuple):
 
 def sections() -> list[Section]:
     """Every table in the order of the file, nested ones after the one that holds them."""
-    classes = _documented_classes()
-    return [part for name, kind in _fields(Settings) for part in _section(name, kind, classes)]
+    words = documented(*_DECLARED)
+    return [part for name, kind in _fields(Settings) for part in _section(name, kind, words)]
 
 
 def settings_page() -> str:
@@ -76,12 +69,10 @@ def settings_page() -> str:
     for section in sections():
         brackets = f"[[{section.name}]]" if section.repeated else f"[{section.name}]"
         lines += ["", f"## `{brackets}`", "", section.meaning, ""]
-        lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+        lines += HEAD
         for setting in section.settings:
-            default = "" if setting.default is None else f"`{_toml(setting.default)}`"
             where = f" Secret: `{setting.variable}` only." if setting.secret else ""
-            meaning = f"{setting.meaning}{where}".replace("|", "\\|")
-            lines.append(f"| `{setting.name}` | {setting.type.replace('|', chr(92) + '|')} | {default} | {meaning} |")
+            lines.append(row(setting.name, setting.type, setting.default, f"{setting.meaning}{where}"))
     return "\n".join(lines) + "\n"
 
 
@@ -96,7 +87,7 @@ def example_file() -> str:
             if setting.secret:
                 lines.append(f"## {setting.name}: give it by {setting.variable} or {setting.variable}_FILE")
             elif setting.default is not None:
-                lines.append(f"# {setting.name} = {_toml(setting.default)}")
+                lines.append(f"# {setting.name} = {toml(setting.default)}")
     return "\n".join(lines) + "\n"
 
 
@@ -106,8 +97,8 @@ def _fields(kind: type[Any]) -> list[tuple[str, type[Any]]]:
     return [(field.name, field.type.cls) for field in found.fields if isinstance(field.type, shapes.StructType)]
 
 
-def _section(name: str, kind: type[Any], classes: dict[str, _Class], *, repeated: bool = False) -> Iterator[Section]:
-    documented = classes[kind.__name__]
+def _section(name: str, kind: type[Any], words: Documented, *, repeated: bool = False) -> Iterator[Section]:
+    meaning, meanings = words.classes[kind.__name__]
     shape = shapes.type_info(kind)
     assert isinstance(shape, shapes.StructType)  # noqa: S101 - settings are structs
     settings: list[Setting] = []
@@ -116,100 +107,11 @@ def _section(name: str, kind: type[Any], classes: dict[str, _Class], *, repeated
         inner = field.type.item_type if isinstance(field.type, shapes.VarTupleType) else field.type
         if isinstance(inner, shapes.StructType):
             in_list = inner is not field.type
-            nested += _section(f"{name}.{field.name}", inner.cls, classes, repeated=in_list)
+            nested += _section(f"{name}.{field.name}", inner.cls, words, repeated=in_list)
             if not in_list:
                 continue
         settings.append(
-            Setting(name, field.name, _type(field.type), _default(field), documented.meanings.get(field.name, ""))
+            Setting(name, field.name, type_of(field.type, words), default_of(field), meanings.get(field.name, ""))
         )
-    yield Section(name, documented.meaning, tuple(settings), repeated)
+    yield Section(name, meaning, tuple(settings), repeated)
     yield from nested
-
-
-def _default(field: shapes.Field) -> Any:
-    """The default as a plain value, ``None`` for a key that must be given."""
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    if field.default is msgspec.NODEFAULT:
-        return None
-    return msgspec.to_builtins(field.default, builtin_types=(date,))
-
-
-def _type(shape: shapes.Type) -> str:
-    """Type and range in a few words."""
-    if isinstance(shape, shapes.IntType | shapes.FloatType):
-        word = "integer" if isinstance(shape, shapes.IntType) else "number"
-        return f"{word}{_range(shape)}"
-    if isinstance(shape, shapes.StrType):
-        return "text" if shape.max_length != 1 else "at most one character"
-    if isinstance(shape, shapes.LiteralType):
-        return " or ".join(f'`"{option}"`' for option in _literals()[frozenset(map(str, shape.values))])
-    if isinstance(shape, shapes.VarTupleType):
-        inner = shape.item_type
-        return "list of tables" if isinstance(inner, shapes.StructType) else f"list of {_type(inner)}"
-    if isinstance(shape, shapes.DictType):
-        return "table of text, numbers and booleans"
-    return {shapes.BoolType: "boolean", shapes.DateType: "date"}[type(shape)]
-
-
-def _range(shape: shapes.IntType | shapes.FloatType) -> str:
-    if shape.ge is not None and shape.le is not None:
-        return f", {shape.ge:.15g} to {shape.le:.15g}"
-    if shape.ge is not None:
-        return f", at least {shape.ge:g}"
-    return f", above {shape.gt:g}" if shape.gt is not None else ""
-
-
-def _toml(value: Any) -> str:
-    """A default as TOML writes it: what JSON writes, but for dates and (empty) tables."""
-    return value.isoformat() if isinstance(value, date) else json.dumps(value)
-
-
-class _Class(NamedTuple):
-    meaning: str
-    meanings: dict[str, str]
-
-
-def _documented_classes() -> dict[str, _Class]:
-    """Class docstrings, and the ``#:`` comments directly above the fields."""
-    found = {}
-    for source in map(inspect.getsource, _DECLARED):
-        lines = source.splitlines()
-        for node in ast.parse(source).body:
-            if isinstance(node, ast.ClassDef):
-                meanings = {
-                    item.target.id: _above(lines, item.lineno)
-                    for item in node.body
-                    if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-                }
-                found[node.name] = _Class(_markdown(ast.get_docstring(node) or ""), meanings)
-    return found
-
-
-def _above(lines: list[str], line_number: int) -> str:
-    comment: list[str] = []
-    for line in reversed(lines[: line_number - 1]):
-        match = _COMMENT.match(line)
-        if match is None:
-            break
-        comment.insert(0, match[1])
-    return _markdown(" ".join(comment))
-
-
-def _markdown(text: str) -> str:
-    return " ".join(text.split()).replace("``", "`")
-
-
-def _literals() -> dict[frozenset[str], tuple[str, ...]]:
-    """The values of each literal in the order in which they are written: the type itself keeps none."""
-    written = [
-        tuple(
-            constant.value
-            for constant in ast.walk(node.slice)
-            if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
-        )
-        for module in _DECLARED
-        for node in ast.walk(ast.parse(inspect.getsource(module)))
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
-    ]
-    return {frozenset(values): values for values in written}

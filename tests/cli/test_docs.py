@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 
 from cli.docs import PAGES
 from cli.main import main
+from cli.recipe_reference import recipe_page
 from cli.settings_reference import example_file, sections
 from connectors.configuration import known_keys, load_settings
 from groundswell.metrics import CATALOGUE, DEPENDENCIES, LABELS, REGISTRY, SOURCES, STEPS
@@ -31,6 +32,12 @@ def test_every_setting_has_a_type_and_a_meaning() -> None:
     assert {setting.key for setting in shown} | {"decode.mapping", "trends.detection"} >= set(known_keys())
     assert [setting.key for setting in shown if not (setting.meaning.endswith(".") and setting.type)] == []
     assert all(section.meaning for section in sections())
+
+
+def test_every_key_of_a_recipe_has_a_type_and_a_meaning() -> None:
+    rows = [line.split(" | ") for line in recipe_page().partition("## Bases")[0].splitlines() if line.startswith("| `")]
+    assert {row[0].strip("| `") for row in rows} >= {"base", "branch", "max_length", "hold_out", "head_learning_rate"}
+    assert [row for row in rows if not (row[1] and row[-1].endswith(". |"))] == []
 
 
 def test_the_example_holds_nothing_but_defaults(tmp_path: Path) -> None:
