@@ -23,7 +23,7 @@ def recipe_page() -> str:
         "A recipe is a TOML file (or the same as JSON) for `groundswell models train` and `tune`;",
         "[from data to a model](models.md#training) has a whole one. An unknown key is an error that names the nearest",
         "known one. What is learnt depends on the recipe and the data alone. A run's folder keeps a digest of both:",
-        "while they are the same it goes on where it was stopped; when they are not, train elsewhere, or with `--restart`.",
+        "while they are the same it goes on where it was stopped, otherwise train elsewhere, or with `--restart`.",
         "`description`, `licence` and `limits` are no part of the digest.",
     ]
     words = documented(recipe, manifest)
