@@ -45,6 +45,8 @@ class ItemResult(msgspec.Struct, gc=False):
 
     status: int
     error: ItemError | None = None
+    seq_no: int = msgspec.field(name="_seq_no", default=-1)
+    primary_term: int = msgspec.field(name="_primary_term", default=0)
 
 
 class Item(msgspec.Struct, gc=False):
@@ -66,8 +68,13 @@ class BulkAnswer(msgspec.Struct, gc=False):
 #: Keeps an answer at some 25 bytes an item.
 FILTER_PATH = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
 
+#: The same and in which state each document is now.
+STATES_PATH = f"{FILTER_PATH},items.*._seq_no,items.*._primary_term"
+
 _DECODER = msgspec.json.Decoder(BulkAnswer)
 
+#: The error of a document with a field that its index does not have.
+UNDECLARED = "strict_dynamic_mapping_exception"
 #: Refusals (status 400 or 403) that somebody running the server can lift; the document is not at fault.
 _OPERATIONAL = frozenset({"index_closed_exception", "validation_exception", "cluster_block_exception"})
 
@@ -78,13 +85,29 @@ def decode_answer(body: bytes, expected: int) -> list[tuple[Outcome, ItemError |
     Raises ``ValueError`` for an answer that is cut, no JSON, or about another number of
     items: nothing is known then, and the whole bulk has to be sent again.
     """
+    return [_judge(item) for item in _decode(body, expected)]
+
+
+def decode_updates(body: bytes, expected: int) -> list[tuple[Outcome, ItemError | None, tuple[int, int]]]:
+    """The outcome of every partial update, in order, and the document's state after it; raises like the above."""
+    results = [item.update for item in _decode(body, expected)]
+    if any(result is None for result in results):
+        raise ValueError("the bulk answer has an item that is no update")
+    return [
+        (classify_update(result.status, result.error), result.error, (result.seq_no, result.primary_term))
+        for result in results
+        if result is not None
+    ]
+
+
+def _decode(body: bytes, expected: int) -> list[Item]:
     try:
         answer = _DECODER.decode(body)
     except msgspec.DecodeError as error:
         raise ValueError(f"unreadable bulk answer of {len(body)} bytes: {error}") from None
     if len(answer.items) != expected:
         raise ValueError(f"the bulk answer has {len(answer.items)} items for {expected} operations")
-    return [_judge(item) for item in answer.items]
+    return answer.items
 
 
 def _judge(item: Item) -> tuple[Outcome, ItemError | None]:

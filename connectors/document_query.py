@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from groundswell.errors import GroundswellError
+from groundswell.topics import is_field
 
 #: Most words and phrases in one query, and most characters.
 MAX_CLAUSES = 64
@@ -97,9 +98,9 @@ def check_limit(limit: int) -> int:
 def check_sort(field: str) -> str:
     """A field that documents can be sorted by. Raises :class:`QueryError` naming those that exist."""
     known = ("created_at", "indexed_at", "sentiment.score", "emotion.score")
-    families = ("sentiment.scores.", "emotion.scores.", "classification_")
+    families = ("sentiment.scores.", "emotion.scores.")
     member = any(field.startswith(family) and _FIELD.fullmatch(field) for family in families)
-    if field in known or (member and field != "classification_meta"):
+    if field in known or member or is_field(field):
         return field
     raise QueryError(
         f"cannot sort by {field!r}; sort by {', '.join(known)}, sentiment.scores.<label>, emotion.scores.<label> "

@@ -33,6 +33,8 @@ class WriteResult(msgspec.Struct, gc=False):
 
     A create whose first answer was lost is found in the store by the second try and
     counts as a duplicate, so ``created`` may be low after an outage; the sum is right.
+    ``unlabelled`` counts classifications that a document was created without, since their
+    tag has no field where it lies.
     """
 
     created: int = 0
@@ -40,6 +42,7 @@ class WriteResult(msgspec.Struct, gc=False):
     deleted: int = 0
     refused: list[Refusal] = []
     retried: int = 0
+    unlabelled: int = 0
     #: Post time of one created document, Unix seconds; 0 when none was created.
     sample_time: float = 0.0
 

@@ -40,7 +40,23 @@ __all__ = [
     "Span",
     "check_candidates",
     "check_score",
+    "not_a_tag",
 ]
+
+
+#: Longest tag that Elasticsearch can note down with a field, in UTF-16 units.
+_LONGEST_TAG = 500
+
+
+def not_a_tag(tag: str) -> str:
+    """Why a tag can have no field, or nothing."""
+    if not tag:
+        return "it is empty"
+    try:
+        length = len(tag.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        return "it is no Unicode"
+    return f"it has {length} characters; at most {_LONGEST_TAG} are taken" if length > _LONGEST_TAG else ""
 
 
 def check_candidates(vector: bytes, space: str | None, k: int) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from datetime import datetime
 
 import msgspec
 
+from connectors.classification_json import classification_fields
 from connectors.elasticsearch_schema import Interval, index_name
 from groundswell.records import Document, Envelope
 
@@ -59,7 +61,7 @@ class Bulk:
         body += document_id.encode()
         body += b'"}}\n'
         try:
-            _ENCODER.encode_into(document, body, -1)
+            _encode(document, body)
         except UnicodeEncodeError:
             del body[self.ends[-1] if self.ends else 0 :]
             raise
@@ -99,3 +101,16 @@ class Bulk:
         """Two bulks, neither empty; needs at least two operations."""
         middle = len(self) // 2
         return self.only(range(middle)), self.only(range(middle, len(self)))
+
+
+def _encode(document: Document, body: bytearray) -> None:
+    """Append a document; its classifications lie in fields of their own."""
+    if not document.classification:
+        _ENCODER.encode_into(document, body, -1)
+        return
+    bare = copy(document)
+    bare.classification = {}
+    bare.topics = tuple(tag for tag, given in document.classification.items() if given.member)
+    _ENCODER.encode_into(bare, body, -1)
+    body[-1:] = b","
+    body += _ENCODER.encode(classification_fields(document.classification))[1:]

@@ -84,10 +84,14 @@ class ElasticsearchClient:
         except (ValueError, OSError) as error:
             raise StopJob(f"documents.url or documents.ca_certs cannot be used: {error}") from None
 
-    def bulk(self, body: bytes, filter_path: str, *, gzipped: bool) -> bytes:
-        """Send a bulk body and return the answer's bytes. Raises like :meth:`request`."""
+    def bulk(self, body: bytes, filter_path: str, *, gzipped: bool, refresh: bool = False) -> bytes:
+        """Send a bulk body and return the answer's bytes. Raises like :meth:`request`.
+
+        ``refresh`` makes what it wrote visible to searches before it returns.
+        """
         headers = {**_BULK, "content-encoding": "gzip"} if gzipped else _BULK
-        return self.request("POST", "/_bulk", body, {"filter_path": filter_path}, headers)
+        params = {"filter_path": filter_path} | ({"refresh": "true"} if refresh else {})
+        return self.request("POST", "/_bulk", body, params, headers)
 
     def request(
         self,

@@ -1,7 +1,8 @@
 """Index template and index names: how documents lie in Elasticsearch.
 
 The mapping is strict and names exactly the fields of
-:class:`~groundswell.records.Document`, and those that the reclassification adds.
+:class:`~groundswell.records.Document`; those of its classifications are declared while the
+job runs (:mod:`connectors.elasticsearch_labels`).
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ def index_template(alias: str, interval: Interval, shards: int, replicas: int) -
     """The template's body: new indices of this alias are made with it on their first document."""
     return {
         "index_patterns": [index_pattern(alias, interval)],
+        # Made when the first label is declared.
+        "composed_of": [labels_template(alias)],
+        "ignore_missing_component_templates": [labels_template(alias)],
         "template": {
             "settings": {"number_of_shards": shards, "number_of_replicas": replicas},
             "mappings": mapping(),
@@ -85,6 +89,11 @@ def index_template(alias: str, interval: Interval, shards: int, replicas: int) -
         "priority": 500 + len(alias),
         "_meta": {"managed_by": "groundswell"},
     }
+
+
+def labels_template(alias: str) -> str:
+    """The name of the component template that holds the live labels."""
+    return f"{alias}-labels"
 
 
 def index_pattern(alias: str, interval: Interval) -> str:

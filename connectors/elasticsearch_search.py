@@ -7,31 +7,20 @@ from typing import Any
 
 import msgspec
 
+from connectors.classification_json import read_classifications
 from connectors.document_query import Clause, Query, check_limit, check_sort
 from connectors.document_store import CountedField, Hit
 from groundswell.records import Document
 
 _PLAIN_WORD = re.compile(r"[^\W_]+")
 _EXPANSIONS = 1024
+_DOCUMENT = msgspec.json.Decoder(Document)
 
 
 class _Hit(msgspec.Struct, frozen=True):
     id: str = msgspec.field(name="_id")
-    source: Document = msgspec.field(name="_source")
+    source: msgspec.Raw = msgspec.field(name="_source")
     score: float | None = msgspec.field(name="_score", default=None)
-
-
-class _WholeHit(msgspec.Struct, frozen=True):
-    id: str = msgspec.field(name="_id")
-    source: dict[str, Any] = msgspec.field(name="_source")
-
-
-class _WholeHits(msgspec.Struct, frozen=True):
-    hits: list[_WholeHit] = []
-
-
-class _FoundWhole(msgspec.Struct, frozen=True):
-    hits: _WholeHits = _WholeHits()
 
 
 class _Hits(msgspec.Struct, frozen=True):
@@ -100,7 +89,9 @@ def query_clauses(query: Query) -> tuple[list[dict[str, Any]], list[dict[str, An
 def read_hits(answer: bytes) -> list[Hit]:
     """The hits in a search's answer."""
     found = msgspec.json.decode(answer, type=_Found)
-    return [Hit(hit.id, hit.source, hit.score or 0.0) for hit in found.hits.hits]
+    return [
+        Hit(hit.id, _classified(_DOCUMENT.decode(hit.source), hit.source), hit.score or 0.0) for hit in found.hits.hits
+    ]
 
 
 def get_body(ids: list[str]) -> dict[str, Any]:
@@ -112,11 +103,12 @@ def get_body(ids: list[str]) -> dict[str, Any]:
 def read_documents(answer: bytes) -> dict[str, Document]:
     """The documents in its answer, with their embeddings."""
     found: dict[str, Document] = {}
-    for hit in msgspec.json.decode(answer, type=_FoundWhole).hits.hits:
+    for hit in msgspec.json.decode(answer, type=_Found).hits.hits:
+        source = msgspec.json.decode(hit.source)
         # From 9.2 on the server does not keep the text that it was given but rebuilds numbers.
-        if isinstance(embedding := hit.source.get("embedding"), list):
-            hit.source["embedding"] = bytes(number & 0xFF for number in embedding).hex()
-        found[hit.id] = msgspec.convert(hit.source, Document)
+        if isinstance(embedding := source.get("embedding"), list):
+            source["embedding"] = bytes(number & 0xFF for number in embedding).hex()
+        found[hit.id] = _classified(msgspec.convert(source, Document), hit.source)
     return found
 
 
@@ -129,6 +121,11 @@ def read_counts(answer: bytes) -> dict[str, int]:
     """The counts in its answer."""
     buckets = msgspec.json.decode(answer, type=_Counted).aggregations.values.buckets
     return {bucket.key: bucket.doc_count for bucket in buckets}
+
+
+def _classified(document: Document, source: msgspec.Raw) -> Document:
+    document.classification = read_classifications(source, document.topics)
+    return document
 
 
 def _clause(clause: Clause) -> dict[str, Any]:

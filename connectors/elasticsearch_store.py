@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -12,11 +12,25 @@ import msgspec
 from connectors import elasticsearch_deletes
 from connectors.document_query import Query
 from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, WriteResult
+from connectors.document_topics import (
+    Cursor,
+    Declared,
+    Found,
+    Labels,
+    NewScore,
+    Page,
+    PutScores,
+    Selection,
+    Slice,
+)
 from connectors.document_vectors import Lacking, NewVector, PutVectors, SpaceCount
 from connectors.elasticsearch_bulk import ActionLines
+from connectors.elasticsearch_candidates import ElasticsearchCandidates
 from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected, TooLarge
 from connectors.elasticsearch_deletes import COMPLETE, READABLE
+from connectors.elasticsearch_labels import ElasticsearchLabels
 from connectors.elasticsearch_schema import Interval, index_template
+from connectors.elasticsearch_scores import ElasticsearchScores
 from connectors.elasticsearch_search import count_body, get_body, read_counts, read_documents, read_hits, search_body
 from connectors.elasticsearch_trends import ElasticsearchTrends
 from connectors.elasticsearch_vectors import ElasticsearchVectors
@@ -73,6 +87,9 @@ class ElasticsearchStore:
         self._template = index_template(alias, interval, shards, replicas)
         self._actions = ActionLines(alias, interval)
         self._vectors = ElasticsearchVectors(client, alias)
+        self._labels = ElasticsearchLabels(client, alias)
+        self._candidates = ElasticsearchCandidates(client, alias, self._labels)
+        self._scores = ElasticsearchScores(client)
         self._trends = ElasticsearchTrends(client, trends_index, replicas)
 
     def prepare(self) -> None:
@@ -140,6 +157,24 @@ class ElasticsearchStore:
 
     def count_spaces(self) -> list[SpaceCount]:
         return self._vectors.count_spaces()
+
+    def declare(self, tags: Collection[str], *, keep: Collection[str] | None = None, max_labels: int) -> Declared:
+        return self._labels.declare(tags, keep, max_labels)
+
+    def labels(self) -> Labels:
+        return self._labels.labels()
+
+    def nearest_candidates(self, vector: bytes, k: int, selection: Selection) -> list[Found]:
+        return self._candidates.nearest(vector, k, selection)
+
+    def candidates(self, selection: Selection, limit: int = 1_000, after: Cursor | None = None) -> Page:
+        return self._candidates.page(selection, limit, after)
+
+    def slices(self, selection: Selection, most: int = 10_000) -> list[Slice]:
+        return self._candidates.slices(selection, most)
+
+    def put_scores(self, scores: Sequence[NewScore], *, refresh: bool = False) -> PutScores:
+        return self._scores.put(scores, refresh=refresh)
 
     def put_trends(self, trends: Sequence[TrendDocument]) -> None:
         self._trends.put(trends)

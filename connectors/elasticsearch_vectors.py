@@ -20,6 +20,7 @@ from connectors.document_store import Hit
 from connectors.document_vectors import Lacking, NewVector, PutVectors, SpaceCount, check_nearest, check_vector
 from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected, TooLarge
 from connectors.elasticsearch_deletes import COMPLETE, READABLE
+from connectors.elasticsearch_indices import ask, closed_to_writes
 from connectors.elasticsearch_schema import properties
 from connectors.elasticsearch_search import query_clauses, read_hits
 from groundswell.errors import GroundswellError, StopJob, Unavailable
@@ -34,9 +35,7 @@ _KEEP = "15m"
 #: Pages read from one snapshot: while it lives, the server cannot drop what updates have replaced.
 _PAGES = 64
 #: Most candidates of a search in each shard.
-_CANDIDATES = 10_000
-#: Settings that keep an index as it is.
-_BLOCKS = ("index.blocks.read_only", "index.blocks.write")
+CANDIDATES = 10_000
 #: Most spaces that are counted one by one.
 _SPACES = 1_000
 
@@ -92,10 +91,6 @@ class _Counted(msgspec.Struct, frozen=True):
     aggregations: _Aggregations = _Aggregations()
 
 
-class _Settings(msgspec.Struct, frozen=True):
-    settings: dict[str, str] = {}
-
-
 class _Fields(msgspec.Struct, frozen=True):
     mappings: dict[str, Any] = {}
 
@@ -138,7 +133,7 @@ class ElasticsearchVectors:
                 "query_vector": vector.hex(),
                 "k": query.limit,
                 # A flat index compares with every document all the same.
-                "num_candidates": max(query.limit, min(_CANDIDATES, 10 * query.limit)),
+                "num_candidates": max(query.limit, min(CANDIDATES, 10 * query.limit)),
                 # Without "exists" documents of the space that have no vector would be found as well.
                 "filter": [{"term": {SPACE: space}}, {"exists": {"field": EMBEDDING}}, *must, *filters],
             },
@@ -152,7 +147,7 @@ class ElasticsearchVectors:
 
     def lacking(self, space: str, page: int) -> Iterator[list[Lacking]]:
         """Like :meth:`connectors.document_store.DocumentStore.lacking`."""
-        closed = self._closed_to_writes()
+        closed = closed_to_writes(self._client, self._alias)
         if closed:
             _LOG.warning("these indices take no writes, so their documents stay as they are: %s", ", ".join(closed))
         lacks = {"bool": {"must_not": [{"term": {SPACE: space}}, {"terms": {"_index": closed}}]}}
@@ -204,13 +199,6 @@ class ElasticsearchVectors:
         answer = self._search(f"/{self._alias}/_search", body, READABLE)
         buckets = msgspec.json.decode(answer, type=_Counted).aggregations.spaces.buckets if answer else []
         return [SpaceCount(bucket.key or None, bucket.doc_count, bucket.vectors.doc_count) for bucket in buckets]
-
-    def _closed_to_writes(self) -> list[str]:
-        """Indices that somebody has made read-only for good; a full disk passes."""
-        path = f"/{self._alias}/_settings/{','.join(_BLOCKS)}"
-        answer = self._ask("GET", path, None, {**READABLE, "flat_settings": "true"})
-        indices = msgspec.json.decode(answer, type=dict[str, _Settings]) if answer else {}
-        return sorted(name for name, index in indices.items() if "true" in index.settings.values())
 
     def _complete(self, index: str, there: dict[str, Any]) -> None:
         wanted = {name: properties()[name] for name in (EMBEDDING, SPACE)}
@@ -272,15 +260,7 @@ class ElasticsearchVectors:
         return self._ask("POST", path, msgspec.json.encode(body), {**options, **COMPLETE})
 
     def _ask(self, method: str, path: str, body: bytes | None, options: dict[str, str]) -> bytes | None:
-        """The answer, or ``None`` where there is nothing of the name that was asked for."""
-        try:
-            return self._client.request(method, path, body, options)
-        except Rejected as error:
-            if error.status == 404:
-                return None
-            raise StopJob(f"Elasticsearch refuses to look for vectors: {error}") from None
-        except TooLarge as error:
-            raise StopJob(f"Elasticsearch refuses to look for vectors: {error}") from None
+        return ask(self._client, "look for vectors", method, path, body, options)
 
 
 def _update(new: NewVector) -> bytes:

@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from connectors.bulk_answer import FILTER_PATH, ItemError, Outcome, decode_answer
+from connectors.bulk_answer import FILTER_PATH, UNDECLARED, ItemError, Outcome, decode_answer
+from connectors.classification_json import without_labels
 from connectors.document_store import Change, KeepWaiting, Refusal, WriteResult
 from connectors.elasticsearch_bulk import ActionLines, Bulk
 from connectors.elasticsearch_client import ELASTICSEARCH, ElasticsearchClient, Rejected, TooLarge
@@ -25,12 +26,15 @@ from connectors.elasticsearch_deletes import locate
 from connectors.patience import Patience
 from groundswell.errors import Draining, StopJob, Unavailable
 from groundswell.records import Deletion, Envelope, document_id
+from groundswell.topics import field_of
 from groundswell.waits import Waits
 
 #: Deletions that wait to be resolved together.
 _DELETIONS = 1000
 #: Seconds without an answer after which the wait is named, and may be given up.
 _SILENCE = 5.0
+
+Judged = tuple[Outcome, ItemError | None]
 
 
 class BulkLimits(msgspec.Struct, frozen=True):
@@ -265,6 +269,9 @@ class ElasticsearchWriter:
                 continue
             except Rejected as error:
                 raise StopJob(f"Elasticsearch does not take bulks: {error}") from None
+            bare, outcomes = self._without_labels(settled, part, outcomes)
+            if bare:
+                todo.append(bare)
             again, reason = _settle(settled, part, outcomes)
             if again:
                 todo.append(part.only(again))
@@ -273,6 +280,33 @@ class ElasticsearchWriter:
             else:
                 patience.succeeded()
         return settled
+
+    def _without_labels(self, settled: _Settled, bulk: Bulk, outcomes: list[Judged]) -> tuple[Bulk, list[Judged]]:
+        """The creates that were refused for a label that their index does not have, without it; and what is left.
+
+        A post outlives its classifications: they can be made again, and a label that no
+        index takes any more belongs to a trend that is over.
+        """
+        bare = Bulk()
+        others = list(outcomes)
+        for position, (outcome, error) in enumerate(outcomes):
+            envelope = bulk.envelopes[position]
+            if outcome is not Outcome.REFUSED or error is None or error.type != UNDECLARED or envelope is None:
+                continue
+            document = envelope.document
+            if document is None or not document.classification:
+                continue
+            named = [tag for tag in document.classification if f"[{field_of(tag)}]" in (error.reason or "")]
+            kept = without_labels(document, named or document.classification)
+            settled.result.unlabelled += len(document.classification) - len(kept.classification)
+            bare.create(
+                self._actions.before_id(kept.created_at),
+                bulk.ids[position],
+                msgspec.structs.replace(envelope, document=kept),
+                kept,
+            )
+            others[position] = (Outcome.ABSENT, None)
+        return bare, others
 
     # -- deletions, on the caller's thread --------------------------------------
 
@@ -317,7 +351,7 @@ class ElasticsearchWriter:
             raise self._failure
 
 
-def _settle(settled: _Settled, bulk: Bulk, outcomes: list[tuple[Outcome, ItemError | None]]) -> tuple[list[int], str]:
+def _settle(settled: _Settled, bulk: Bulk, outcomes: list[Judged]) -> tuple[list[int], str]:
     """Count the outcomes; the positions to send again, and why."""
     result = settled.result
     again: list[int] = []

@@ -16,6 +16,8 @@ _STATE = """
 SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
 FROM pragma_application_id, pragma_user_version
 """
+#: When a document was indexed, as a Julian day.
+INDEXED_AT = "julianday(substr(json_extract(document, '$.indexed_at'), 1, 23))"
 #: Seconds to wait for another process's transaction before saying so.
 _BUSY_SECONDS = 5.0
 
@@ -69,8 +71,29 @@ _EMBEDDINGS = """
 CREATE TABLE embeddings (row INTEGER PRIMARY KEY, space TEXT, vector BLOB);
 """
 
+# The tags that documents are scored by, and the scores. A document's text holds neither: it never changes.
+# ``indexed_at`` is in the text alone; cut to milliseconds, it is found by the one expression that is indexed.
+_LABELS = f"""
+CREATE TABLE labels (
+    label INTEGER PRIMARY KEY, tag TEXT NOT NULL UNIQUE, field TEXT NOT NULL UNIQUE, live INTEGER NOT NULL
+);
+CREATE TABLE classifications (
+    label INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    score REAL NOT NULL,
+    member INTEGER NOT NULL,
+    trend_id TEXT NOT NULL,
+    topic_at INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (label, row)
+) WITHOUT ROWID;
+CREATE INDEX classifications_row ON classifications (row);
+CREATE INDEX documents_indexed_at ON documents ({INDEXED_AT});
+"""
+
 #: Each format of the file and what makes it of the one before; a file of an older one is brought up to date.
-_FORMATS = (_DOCUMENTS, _TRENDS, _EMBEDDINGS)
+_FORMATS = (_DOCUMENTS, _TRENDS, _EMBEDDINGS, _LABELS)
 
 # Ideographs, kana and emoji are written without spaces: each is a token of its own.
 _UNSPACED = re.compile(

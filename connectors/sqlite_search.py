@@ -8,6 +8,7 @@ from typing import Any
 from connectors.document_query import Clause, Query, check_limit, check_sort
 from connectors.document_store import CountedField
 from connectors.sqlite_schema import spaced
+from groundswell.topics import is_field
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -18,20 +19,33 @@ def microseconds(time: datetime) -> int:
     return (time - _EPOCH) // _MICROSECOND
 
 
+def from_microseconds(microseconds: int) -> datetime:
+    """The time so many microseconds after 1970."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
 def search_statement(query: Query) -> tuple[str, list[Any]]:
-    """A statement that yields ``(id, document, space, score)``, and its parameters.
+    """A statement that yields ``(row, id, document, space, score)``, and its parameters.
 
     Raises :class:`~connectors.document_query.QueryError`.
     """
     words, conditions, parameters = query_conditions(query)
     score = "-bm25(words)" if words and query.sort is None else "0.0"
     source = "words JOIN documents ON documents.row = words.rowid" if words else "documents"
-    source += " LEFT JOIN embeddings USING (row)"
+    source += " LEFT JOIN embeddings ON embeddings.row = documents.row"
+    label: list[str] = []
+    if query.sort is not None and is_field(check_sort(query.sort)):
+        source += (
+            " LEFT JOIN classifications AS sorted ON sorted.row = documents.row"
+            " AND sorted.label = (SELECT label FROM labels WHERE field = ?)"
+        )
+        label = [query.sort]
     order, order_parameters = _order(query, by_score=bool(words))
-    statement = f"SELECT id, document, space, {score} AS score FROM {source}"  # noqa: S608 (no part of it is the user's)
+    statement = f"SELECT documents.row, id, document, space, {score} AS score FROM {source}"  # noqa: S608 (none is the user's)
     if conditions:
         statement += " WHERE " + " AND ".join(conditions)
-    return f"{statement} ORDER BY {order} LIMIT ?", [*parameters, *order_parameters, check_limit(query.limit)]
+    limit = check_limit(query.limit)
+    return f"{statement} ORDER BY {order} LIMIT ?", [*label, *parameters, *order_parameters, limit]
 
 
 def count_statement(field: CountedField) -> tuple[str, list[Any]]:
@@ -80,6 +94,8 @@ def _order(query: Query, *, by_score: bool) -> tuple[str, list[Any]]:
     direction = "DESC" if query.descending else "ASC"
     if field == "created_at":
         return f"created_at {direction}, json_extract(document, '$.id')", []
+    if is_field(field):
+        return f"sorted.score {direction} NULLS LAST, {newest}", []
     return f"json_extract(document, ?) {direction} NULLS LAST, {newest}", [_path(field)]
 
 

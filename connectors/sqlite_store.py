@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -17,10 +17,25 @@ from typing import Any
 
 import msgspec
 
+from connectors import sqlite_candidates, sqlite_labels
 from connectors.document_query import Query
 from connectors.document_store import Answer, CountedField, Hit, KeepWaiting, WriteResult
+from connectors.document_topics import (
+    Cursor,
+    Declared,
+    Found,
+    Labels,
+    NewScore,
+    Page,
+    PutScores,
+    Selection,
+    Slice,
+    check_score,
+)
 from connectors.document_vectors import Lacking, NewVector, PutVectors, SpaceCount, check_nearest, check_vector
+from connectors.sqlite_labels import classifications_of
 from connectors.sqlite_schema import open_database, translate
+from connectors.sqlite_scores import put_scores
 from connectors.sqlite_search import count_statement, search_statement
 from connectors.sqlite_trends import put_trends, read_trend, trends_statement
 from connectors.sqlite_vectors import (
@@ -34,6 +49,7 @@ from connectors.sqlite_vectors import (
 from connectors.sqlite_writer import SqliteWriter
 from groundswell.errors import StopJob
 from groundswell.records import Document
+from groundswell.topics import Classification
 from groundswell.trends import TrendDocument
 from groundswell.waits import Waits
 
@@ -42,7 +58,7 @@ _DECODER = msgspec.json.Decoder(Document)
 _IDS = 500
 #: Vectors that are compared at once: 3 MB of them.
 _BLOCK = 8_192
-_GET = "SELECT id, document, space, vector FROM documents LEFT JOIN embeddings USING (row)"
+_GET = "SELECT row, id, document, space, vector FROM documents LEFT JOIN embeddings USING (row)"
 _GET_ROW = "SELECT id, document FROM documents WHERE row = ?"
 
 
@@ -68,9 +84,13 @@ class SqliteStore:
         return SqliteWriter(self._path, self._waits, on_result, keep_waiting, self._transaction_documents)
 
     def search(self, query: Query) -> list[Hit]:
+        statement, parameters = search_statement(query)
+        with self._snapshot() as reader:
+            rows = reader.execute(statement, parameters).fetchall()
+            scored = classifications_of(reader, [row for row, *_ in rows])
         return [
-            Hit(identity.hex(), _document(encoded, space), score)
-            for identity, encoded, space, score in self._read(*search_statement(query))
+            Hit(identity.hex(), _document(encoded, scored.get(row), space), score)
+            for row, identity, encoded, space, score in rows
         ]
 
     def count(self) -> int:
@@ -86,21 +106,26 @@ class SqliteStore:
         remaining = iter(ids)
         while batch := [bytes.fromhex(identity) for identity in islice(remaining, _IDS)]:
             marks = ",".join("?" * len(batch))
-            rows = self._read(f"{_GET} WHERE id IN ({marks})", batch)
-            found.update((identity.hex(), _document(encoded, *embedding)) for identity, encoded, *embedding in rows)
+            with self._snapshot() as reader:
+                rows = reader.execute(f"{_GET} WHERE id IN ({marks})", batch).fetchall()
+                scored = classifications_of(reader, [row for row, *_ in rows])
+            for row, identity, encoded, *embedding in rows:
+                found[identity.hex()] = _document(encoded, scored.get(row), *embedding)
         return found
 
     def nearest(self, vector: bytes, space: str, query: Query) -> list[Hit]:
         check_nearest(vector, space, query)
         best = Nearest(vector, query.limit)
         statement, parameters = nearest_statement(space, query)
-        with self._reading() as reader:
+        with self._snapshot() as reader:
             rows = reader.execute(statement, parameters)
             while block := rows.fetchmany(_BLOCK):
                 best.compare(block)
+            cosines = best.found()
+            scored = classifications_of(reader, cosines)
             return [
-                Hit(identity.hex(), _document(encoded, space), cosine)
-                for row, cosine in best.found().items()
+                Hit(identity.hex(), _document(encoded, scored.get(row), space), cosine)
+                for row, cosine in cosines.items()
                 for identity, encoded in reader.execute(_GET_ROW, (row,))
             ]
 
@@ -120,6 +145,34 @@ class SqliteStore:
 
     def count_spaces(self) -> list[SpaceCount]:
         return [SpaceCount(*row) for row in self._read(COUNT_SPACES, [])]
+
+    def declare(self, tags: Collection[str], *, keep: Collection[str] | None = None, max_labels: int) -> Declared:
+        with self._transaction() as connection:
+            return sqlite_labels.declare(connection, tags, keep, max_labels)
+
+    def labels(self) -> Labels:
+        with self._reading() as reader:
+            return sqlite_labels.labels(reader)
+
+    def nearest_candidates(self, vector: bytes, k: int, selection: Selection) -> list[Found]:
+        with self._snapshot() as reader:
+            return sqlite_candidates.nearest(reader, vector, k, selection)
+
+    def candidates(self, selection: Selection, limit: int = 1_000, after: Cursor | None = None) -> Page:
+        with self._snapshot() as reader:
+            return sqlite_candidates.page(reader, selection, limit, after)
+
+    def slices(self, selection: Selection, most: int = 10_000) -> list[Slice]:
+        with self._snapshot() as reader:
+            return sqlite_candidates.slices(reader, selection, most)
+
+    def put_scores(self, scores: Sequence[NewScore], *, refresh: bool = False) -> PutScores:  # noqa: ARG002 (seen at once)
+        for new in scores:
+            check_score(new)
+        if not scores:
+            return PutScores()
+        with self._transaction() as connection:
+            return put_scores(connection, scores)
 
     def put_trends(self, trends: Sequence[TrendDocument]) -> None:
         if trends:
@@ -157,6 +210,17 @@ class SqliteStore:
                 raise translate(error, self._path) from None
 
     @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Like the above; all that is read inside is of one moment."""
+        with self._reading() as reader:
+            reader.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                if reader.in_transaction:
+                    reader.execute("ROLLBACK")
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction on a connection of its own: all of it or nothing."""
         connection = open_database(self._path)
@@ -170,8 +234,13 @@ class SqliteStore:
             connection.close()
 
 
-def _document(encoded: str, space: str | None, vector: bytes | None = None) -> Document:
+def _document(
+    encoded: str, scored: dict[str, Classification] | None, space: str | None, vector: bytes | None = None
+) -> Document:
     document = _DECODER.decode(encoded)
+    if scored:
+        document.classification = scored
+        document.topics = tuple(tag for tag, each in scored.items() if each.member)
     document.embedding_space = space
     document.embedding = None if vector is None else vector.hex()
     return document

@@ -14,6 +14,7 @@ import msgspec
 from connectors.document_store import Change, KeepWaiting, Refusal, WriteResult
 from connectors.elasticsearch_schema import EMBEDDING_DIMENSIONS
 from connectors.patience import Patience
+from connectors.sqlite_labels import put_classifications
 from connectors.sqlite_schema import SQLITE, open_database, spaced, translate
 from connectors.sqlite_search import microseconds
 from groundswell.errors import StopJob, Unavailable
@@ -141,7 +142,7 @@ def _create(connection: sqlite3.Connection, envelopes: Iterable[Envelope], resul
             result.refused.append(Refusal(envelope, "document_parsing", detail))
             continue
         try:
-            encoded = _ENCODER.encode(_without_embedding(document)).decode()
+            encoded = _ENCODER.encode(_text_of(document)).decode()
         except UnicodeEncodeError as error:
             result.refused.append(Refusal(envelope, "not_unicode", str(error)))
             continue
@@ -157,18 +158,20 @@ def _create(connection: sqlite3.Connection, envelopes: Iterable[Envelope], resul
     embeddings = [(row, *found) for row, identity in created if any(found := _embedding(documents[identity]))]
     if embeddings:
         connection.executemany(_INSERT_EMBEDDING, embeddings)
+    result.unlabelled += put_classifications(
+        connection, ((row, documents[identity].classification) for row, identity in created)
+    )
     result.created += len(created)
     result.duplicates += len(rows) - len(created)
     if created:
         result.sample_time = documents[created[0][1]].created_at.timestamp()
 
 
-def _without_embedding(document: Document) -> Document:
-    """What is stored as JSON; the embedding has a table of its own."""
-    if document.embedding is None and document.embedding_space is None:
-        return document
+def _text_of(document: Document) -> Document:
+    """What is stored as JSON; the embedding and the classifications have tables of their own."""
     bare = copy(document)
     bare.embedding = bare.embedding_space = None
+    bare.classification, bare.topics = {}, ()
     return bare
 
 
@@ -192,5 +195,6 @@ def _delete(connection: sqlite3.Connection, identity: str) -> int:
     connection.execute(_DELETE_WORDS, (row, spaced(document.text)))
     connection.executemany("DELETE FROM hashtags WHERE tag = ? AND row = ?", ((tag, row) for tag in document.hashtags))
     connection.execute("DELETE FROM embeddings WHERE row = ?", (row,))
+    connection.execute("DELETE FROM classifications WHERE row = ?", (row,))
     connection.execute("DELETE FROM documents WHERE row = ?", (row,))
     return 1

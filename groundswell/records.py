@@ -173,7 +173,7 @@ class Document(msgspec.Struct, gc=False, omit_defaults=True):
 
     ``embedding`` is hexadecimal: one signed byte a dimension. ``classification`` holds by tag how
     probably it is about that tag, and lies in a field for each (:func:`~groundswell.topics.field_of`);
-    ``topics`` are the tags that it is a member of.
+    ``topics`` are the tags of them that it is a member of.
     """
 
     id: str

@@ -41,6 +41,7 @@ class Tally:
         total.duplicates += result.duplicates
         total.deleted += result.deleted
         total.retried += result.retried
+        total.unlabelled += result.unlabelled
         total.refused.extend(result.refused)
 
     @property

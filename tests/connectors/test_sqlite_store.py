@@ -275,7 +275,7 @@ def test_a_file_of_a_later_format_is_left_alone_and_said(tmp_path: Path) -> None
     with sqlite3.connect(path) as later:
         later.execute("PRAGMA user_version = 99")
     later.close()
-    with pytest.raises(StopJob, match="another version of groundswell \\(format 99, needed 3\\)"):
+    with pytest.raises(StopJob, match="another version of groundswell \\(format 99, needed 4\\)"):
         SqliteStore(path, Waits()).prepare()
 
 

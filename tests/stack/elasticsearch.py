@@ -65,6 +65,9 @@ class ElasticsearchServer(Server):
             templates = self.request("GET", "/_index_template")["index_templates"]
             for name in (template["name"] for template in templates if template["name"].startswith(prefix)):
                 self.request("DELETE", f"/_index_template/{name}")
+            components = self.request("GET", "/_component_template")["component_templates"]
+            for name in (component["name"] for component in components if component["name"].startswith(prefix)):
+                self.request("DELETE", f"/_component_template/{name}")
         self._prefixes.clear()
 
     def request(self, method: str, path: str, body: object = None, timeout: float = 30.0) -> dict[str, Any]:
