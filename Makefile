@@ -103,7 +103,7 @@ LIFE := $(BIN)/groundswell models
 # Each step leaves what is finished as it is, so what was interrupted goes on where it was.
 .PHONY: models
 models: .venv/.installed-train ## train and publish the baseline, the encoder and nli from the public data
-	$(LIFE) baseline --data $(DATA) --out $(MODELS)
+	$(LIFE) baseline --data $(DATA) --repository $(MODELS)
 	@$(MAKE) --no-print-directory $(STARTERS:%=publish-%)
 
 $(RUNS)/%/training.json: model_export/recipes/%.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +12,18 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
-from cli.models_parts import Part, add_json, at_least_one, console, count, needs, steps
+from cli.models_parts import Part, add_json, add_repository, at_least_one, console, count, needs, place, steps
 from cli.options import load
 from cli.printing import printable
 from groundswell.errors import SettingsError
 from model_export.labelled_file import read
 
 if TYPE_CHECKING:
-    from model_export.optimise import Optimised
+    from model_export.forms import Optimised
 
 #: Where runs lie unless told otherwise.
 _RUNS = Path("runs")
+_FIGURES = ("accuracy", "macro_f1", "macro_recall", "calibration_error")
 
 
 def run_export(args: argparse.Namespace) -> int:
@@ -60,7 +62,8 @@ def run_optimise(args: argparse.Namespace) -> int:
     """Write the other forms of a run's graph, each with what it loses and gains."""
     load(args)
     with needs("export", "optimising"):
-        from model_export.optimise import FORMS, INT8_STATIC, optimise
+        from model_export.forms import FORMS, INT8_STATIC
+        from model_export.optimise import optimise
     # Static scales need texts to be worked out from.
     usual = [form for form in FORMS if args.data is not None or form != INT8_STATIC]
     forms = usual if args.forms is None else [form.strip() for form in args.forms.split(",")]
@@ -138,10 +141,21 @@ def run_import(args: argparse.Namespace) -> int:
 
 def run_baseline(args: argparse.Namespace) -> int:
     """Train and publish the baseline."""
-    load(args)
+    there, _ = place(args)
     with needs("export", "training the baseline"):
-        from model_export import baseline
-    return baseline.run(args)
+        from model_export.baseline import make
+    ref, evaluations = make(args.data, there.root, there.cache)
+    if args.json:
+        figures = {name: found.flat() for name, found in evaluations.items()}
+        print(json.dumps({"model": ref.name, "version": ref.version, "metrics": figures}))
+        return 0
+    out = console()
+    out.print(f"published {ref.name}@{ref.version} in {escape(there.open().where)}", highlight=False)
+    table = _table("data", "n", *_FIGURES)
+    for name, found in evaluations.items():
+        table.add_row(name, f"{found.n:,}", *(f"{getattr(found, figure):.3f}" for figure in _FIGURES))
+    out.print(table)
+    return 0
 
 
 def _run_folder(parser: argparse.ArgumentParser, help_text: str) -> None:
@@ -205,8 +219,9 @@ def _import_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _baseline_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the public data")
-    parser.add_argument("--out", type=Path, default=Path("models"), help="model repository to publish in")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="folder of the public data")
+    add_repository(parser)
+    add_json(parser)
 
 
 PARTS = {

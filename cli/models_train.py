@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,9 +29,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 def _recipe(parser: argparse.ArgumentParser) -> None:
     known = ", ".join(shipped())
     parser.add_argument("recipe", metavar="RECIPE", help=f"a recipe's file, or one that is shipped: {known}")
-    parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data"), metavar="FOLDER", help="folder of the data sets"
-    )
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="folder of the data sets")
     parser.add_argument(
         "--out", type=Path, metavar="RUN", help="folder of the run (default: runs/<recipe>); an interrupted one goes on"
     )
@@ -65,19 +64,15 @@ def run_train(args: argparse.Namespace) -> int:
     recipe = _seeded(load(find(args.recipe)), args.seed)
     out = args.out or _RUNS / recipe.name
     with tracked(args.mlflow, f"groundswell train {recipe.name}", out.name) as log:
-        with progress(f"training {recipe.name}", "batches") as show:
-            try:
-                found = train(
-                    recipe,
-                    args.data,
-                    out,
-                    resume=not args.restart,
-                    threads=args.threads,
-                    progress=lambda step, total, loss, speed: show(step, total, f"loss {loss:.3f}, {speed:.0f} rows/s"),
-                )
-            except KeyboardInterrupt:
-                print("interrupted: call it again to go on from the last checkpoint", file=sys.stderr)
-                raise
+        with progress(f"training {recipe.name}", "batches") as show, _interruptible():
+            found = train(
+                recipe,
+                args.data,
+                out,
+                resume=not args.restart,
+                threads=args.threads,
+                progress=lambda step, total, loss, speed: show(step, total, f"loss {loss:.3f}, {speed:.0f} rows/s"),
+            )
         _log_recipe(log, recipe)
         for point in found.curve:
             figures = {f"chosen by/{task}": value for task, value in point.figures.items()}
@@ -104,7 +99,7 @@ def run_tune(args: argparse.Namespace) -> int:
     recipe = _seeded(load(find(args.recipe)), args.seed)
     out = args.out or _RUNS / f"{recipe.name}-tuning"
     with tracked(args.mlflow, f"groundswell tune {recipe.name}", out.name) as log:
-        with progress(f"tuning {recipe.name}", "trials") as show:
+        with progress(f"tuning {recipe.name}", "trials") as show, _interruptible():
             show(0, args.trials, "")
             found = tune(
                 recipe,
@@ -132,6 +127,16 @@ def run_tune(args: argparse.Namespace) -> int:
     console().print(table)
     console().print(f"train with it: groundswell models train {escape(str(out / TUNED))}", highlight=False)
     return 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Say how to go on after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted: call it again to go on from the last checkpoint", file=sys.stderr)
+        raise
 
 
 def _seeded(recipe: R, seed: int | None) -> R:

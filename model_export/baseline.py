@@ -1,13 +1,8 @@
-"""The classical sentiment baseline: train, calibrate, judge, export and publish, in one command.
-
-``python -m model_export.baseline --data ../shared/data --out models``
-"""
+"""The classical sentiment baseline: train, calibrate, judge, export and publish, in one call."""
 
 from __future__ import annotations
 
-import argparse
 import platform
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from groundswell.errors import GroundswellError, ModelError
+from groundswell.errors import ModelError
 from groundswell.records import ModelRef
 from inference.calibration import softmax
 from inference.manifest import CALIBRATION, LABELS, MODEL, NGRAMS, VOCABULARY, Calibration, Golden, Head, Source
@@ -139,39 +134,10 @@ def build(parts: Corpus) -> tuple[Draft, dict[str, Evaluation]]:
     return draft, evaluations
 
 
-def make(data: Path, out: Path) -> tuple[ModelRef, dict[str, Evaluation]]:
-    """From the public data to a published champion below ``out``; raises :class:`GroundswellError`."""
+def make(data: Path, root: Path | str, cache: Path | None = None) -> tuple[ModelRef, dict[str, Evaluation]]:
+    """From the public data to a published champion below ``root``; raises as :func:`corpus` and :func:`publish` do."""
     draft, evaluations = build(corpus(data))
-    return publish(out, draft), evaluations
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the command."""
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the public data")
-    parser.add_argument("--out", type=Path, default=Path("models"), help="model repository to publish in")
-
-
-def run(args: argparse.Namespace) -> int:
-    """The command; 0 when the model is published, 1 when it cannot be (with the reason on standard error)."""
-    try:
-        ref, evaluations = make(args.data, args.out)
-    except GroundswellError as error:
-        print(f"groundswell: {error}", file=sys.stderr)
-        return 1
-    print(f"published {ref.name}@{ref.version} in {args.out}")
-    for name, found in evaluations.items():
-        print(
-            f"{name}: n {found.n}, macro-recall {found.macro_recall:.3f}, macro-F1 {found.macro_f1:.3f}, "
-            f"accuracy {found.accuracy:.3f}, calibration error {found.calibration_error:.3f}"
-        )
-    return 0
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command on ``argv``, or on the process's own arguments."""
-    parser = argparse.ArgumentParser(prog="python -m model_export.baseline", description=__doc__)
-    add_arguments(parser)
-    return run(parser.parse_args(argv))
+    return publish(root, draft, cache=cache), evaluations
 
 
 def _require_parity(fitted: bag.Bag, graph: bytes, texts: Sequence[str]) -> None:
@@ -186,7 +152,3 @@ def _require_parity(fitted: bag.Bag, graph: bytes, texts: Sequence[str]) -> None
 
 def _sources(files: Sequence[Fingerprint], use: str) -> list[Source]:
     return [Source(path=file.path, sha256=file.sha256, rows=file.rows, use=use) for file in files]
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

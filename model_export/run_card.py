@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from model_export.optimise import FILES, Form, Optimised
+from model_export.forms import FILES, Form, Optimised
 from model_export.publish import Draft
 from model_export.readers import DATA_SETS
 from model_export.recipe import Recipe

@@ -57,8 +57,8 @@ def test_what_needs_no_training_works_without_its_packages(tmp_path: Path) -> No
         ["models", "rollback", "tiny-bert", *place],
         ["models", "data", str(data), "--task", "sentiment"],
         ["models", "evaluate", "--task", "sentiment", "--data", str(data), *place],
-        ["models", "train", "encoder"],
-        ["models", "baseline"],
+        ["models", "train", "encoder", "--data", "data"],
+        ["models", "baseline", "--data", "data", *place],
         ["models", "evaluate", "--task", "sentiment", "--data", str(data), "--plots", str(tmp_path), *place],
     ]
     done = subprocess.run(

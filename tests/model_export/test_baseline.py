@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cli.main import main
 from groundswell.records import Analysis
 from inference.engine import Engine
 from inference.manifest import MODEL
@@ -43,7 +45,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("baseline")
     (folder / "data").mkdir()
     write_corpus(folder / "data", rows=900)
-    assert baseline.main(["--data", str(folder / "data"), "--out", str(folder / "models")]) == 0
+    words = ["--data", str(folder / "data"), "--repository", str(folder / "models")]
+    assert main(["models", "baseline", *words]) == 0
     return folder
 
 
@@ -64,8 +67,11 @@ def test_it_says_where_it_comes_from(made: Path) -> None:
     assert "twitter-2013train-A.tsv.gz" in card
 
 
-def test_making_it_again_gives_the_same_weights(made: Path, tmp_path: Path) -> None:
-    assert baseline.main(["--data", str(made / "data"), "--out", str(tmp_path)]) == 0
+def test_making_it_again_gives_the_same_weights(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["models", "baseline", "--data", str(made / "data"), "--repository", str(tmp_path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["model"], told["metrics"]["validation"]["macro_recall"] > 0.9) == (baseline.NAME, True)
     first, second = (Repository(root).open(REFERENCE) for root in (made / "models", tmp_path))
     assert first.ref == second.ref
     assert first.manifest.files[MODEL] == second.manifest.files[MODEL]
@@ -78,10 +84,11 @@ def test_no_text_of_one_part_is_near_one_of_another(made: Path) -> None:
 
 
 def test_without_data_it_says_what_to_bring(tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert baseline.main(["--data", str(tmp_path / "none"), "--out", str(tmp_path)]) == 1
+    given = ("--repository", str(tmp_path), "--data")
+    assert main(["models", "baseline", *given, str(tmp_path / "none")]) == 1
     assert "bring the SemEval-2017 task 4A files" in capsys.readouterr().err
     shutil.copytree(made / "data/tweets_sentiment", tmp_path / "half/tweets_sentiment")
-    assert baseline.main(["--data", str(tmp_path / "half"), "--out", str(tmp_path)]) == 1
+    assert main(["models", "baseline", *given, str(tmp_path / "half")]) == 1
     assert "TweetEval" in capsys.readouterr().err
 
 

@@ -16,7 +16,8 @@ from onnx import numpy_helper
 from groundswell.errors import ModelError
 from inference.session import Session
 from model_export.datasets import DataError
-from model_export.optimise import FILES, FORMS, INT8, INT8_STATIC, REPORT, Optimised, optimise
+from model_export.forms import FILES, FORMS, INT8, INT8_STATIC, REPORT, Optimised
+from model_export.optimise import optimise
 from tests.full_disk import full_disk
 from tests.model_export.labelled import write_lines
 from tests.model_export.tiny_run import TEXTS, labelled, tiny_run

@@ -11,8 +11,9 @@ from tests.training import requires_training
 
 pytestmark = requires_training()
 
+from model_export.forms import FORMS, INT8, INT8_STATIC
 from model_export.import_folder import import_folder
-from model_export.optimise import FORMS, INT8, INT8_STATIC, optimise
+from model_export.optimise import optimise
 from tests.model_export.test_import_folder import KINDS
 from tests.model_export.tiny_folders import hugging_face
 from tests.model_export.tiny_run import TEXTS
