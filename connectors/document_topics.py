@@ -44,19 +44,21 @@ __all__ = [
 ]
 
 
-#: Longest tag that Elasticsearch can note down with a field, in UTF-16 units.
-_LONGEST_TAG = 500
+#: Longest tag that Elasticsearch can note down with a field, in characters.
+_LONGEST_TAG = 250
 
 
 def not_a_tag(tag: str) -> str:
     """Why a tag can have no field, or nothing."""
     if not tag:
         return "it is empty"
+    if len(tag) > _LONGEST_TAG:
+        return f"it has {len(tag)} characters; at most {_LONGEST_TAG} are taken"
     try:
-        length = len(tag.encode("utf-16-le")) // 2
+        tag.encode()
     except UnicodeEncodeError:
         return "it is no Unicode"
-    return f"it has {length} characters; at most {_LONGEST_TAG} are taken" if length > _LONGEST_TAG else ""
+    return ""
 
 
 def check_candidates(vector: bytes, space: str | None, k: int) -> str:

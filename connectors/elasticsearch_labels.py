@@ -32,6 +32,8 @@ _META = "classification_meta"
 #: Indices in one request: their names are its address.
 _AT_ONCE = 50
 _FULL = "Limit of total fields"
+#: Longest note about a field, in characters; there are five at most.
+_LONGEST_NOTE = 50
 
 Fields = dict[str, dict[str, Any]]
 #: Whether an index has a field now; ``closed`` is one that takes no changes, or is gone.
@@ -60,8 +62,9 @@ class _Components(msgspec.Struct, frozen=True):
 
 
 def label_field(tag: str) -> dict[str, Any]:
-    """The mapping of a tag's field, which tells the tag to whoever reads it."""
-    return {**FLOAT, "meta": {"tag": tag}}
+    """The mapping of a tag's field, which tells the tag to whoever reads it, as much of it in a value as one takes."""
+    parts = range(0, len(tag), _LONGEST_NOTE)
+    return {**FLOAT, "meta": {f"tag{start // _LONGEST_NOTE}": tag[start : start + _LONGEST_NOTE] for start in parts}}
 
 
 class ElasticsearchLabels:
@@ -236,6 +239,8 @@ def _labels_in(fields: Fields) -> Fields:
 
 def _tags(fields: Fields) -> tuple[str, ...]:
     """The tags of some fields; one that another hand has put goes by its name."""
-    return tuple(
-        sorted(field.get("meta", {}).get("tag", name[len(CLASSIFICATION) :]) for name, field in fields.items())
-    )
+    return tuple(sorted(_tag(name, field.get("meta", {})) for name, field in fields.items()))
+
+
+def _tag(name: str, notes: Mapping[str, str]) -> str:
+    return "".join(notes[key] for key in sorted(notes)) or name.removeprefix(CLASSIFICATION)

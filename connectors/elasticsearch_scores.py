@@ -56,6 +56,8 @@ class ElasticsearchScores:
         """Like :meth:`connectors.document_store.DocumentStore.put_scores`."""
         for new in scores:
             check_score(new)
+        if not scores:
+            return PutScores()
         put = _Put(self._client, refresh=refresh)
         left = gathered(scores)
         put.passed += len(scores) - sum(len(writing.scores) for writing in left)
