@@ -158,6 +158,25 @@ def run_baseline(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_words(args: argparse.Namespace) -> int:
+    """Count and publish the word model."""
+    there, _ = place(args)
+    with needs("export", "making the word model"):
+        from model_export.words import make
+    ref, found = make(args.data, there.root, there.cache, args.frequencies)
+    if args.json:
+        figures = {name: each.flat() for name, each in found.items()}
+        print(json.dumps({"model": ref.name, "version": ref.version, "metrics": figures}))
+        return 0
+    out = console()
+    out.print(f"published {ref.name}@{ref.version} in {escape(there.open().where)}", highlight=False)
+    table = _table("set", "n", "accuracy", "95 % interval")
+    for name, each in found.items():
+        table.add_row(name, f"{each.n:,}", f"{each.share:.3f}", f"{each.low:.3f} to {each.high:.3f}")
+    out.print(table)
+    return 0
+
+
 def _run_folder(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help=help_text)
 
@@ -224,7 +243,25 @@ def _baseline_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def _words_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="folder of the public data")
+    parser.add_argument(
+        "--frequencies",
+        type=Path,
+        metavar="FILE",
+        help="table of the probabilities of words (default: that of the package spacy-lookups-data)",
+    )
+    add_repository(parser)
+    add_json(parser)
+
+
 PARTS = {
+    "words": Part(
+        "count and publish the word model that reads hashtags",
+        "Count words and pairs of words, judge the model on hashtags with known words, and publish it.",
+        _words_arguments,
+        run_words,
+    ),
     "baseline": Part(
         "train and publish the sentiment baseline",
         "Train, calibrate, judge, export and publish the sentiment baseline.",

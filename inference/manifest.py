@@ -16,7 +16,7 @@ LABELS = "labels.json"
 CALIBRATION = "calibration.json"
 VOCABULARY = "vocabulary.json"
 TOKENIZER = "tokenizer.json"
-WORD_MODEL = "words.json"
+WORD_MODEL = "words.json.zst"
 EVIDENCE_MODEL = "evidence.json"
 
 #: The value of ``encoder`` for a bag of n-grams.

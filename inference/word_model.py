@@ -10,22 +10,26 @@ the text alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from math import exp, log
 from typing import Final, NamedTuple
 
 import msgspec
+from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
 from groundswell.errors import ModelError
 from inference.manifest import WORD_MODEL, WORDS
-from inference.version import ModelVersion, decoded
+from inference.version import RESTORE, ModelVersion, decoded
 
 #: Letters and digits of the longest word that is looked up.
 LONGEST_WORD: Final = 24
 
 #: Longest mixture of letters and digits that is taken for one unknown word, as ``r2imt`` is.
 LONGEST_CODE: Final = 6
+
+#: Bytes of the largest file once it is decompressed; more is refused.
+LARGEST: Final = 32 * 1024 * 1024
 
 _SINGLE_WORDS: Final = frozenset("ai")
 #: What a reading is made of: a letter, or digits that stay together.
@@ -63,7 +67,7 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class WordFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The file of a word model.
+    """The file of a word model: this as JSON, compressed by zstandard.
 
     ``words`` are the known words by cost, parted by spaces: those of the n-th line cost n ·
     ``step`` nats. ``pairs`` are words that follow each other, likewise by how much less they
@@ -74,6 +78,10 @@ class WordFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     weights: Weights
     words: list[str]
     pairs: list[str]
+
+    def encoded(self) -> bytes:
+        """The content of the file."""
+        return ZstdCompressor(level=19).compress(msgspec.json.encode(self))
 
 
 class Boundaries(NamedTuple):
@@ -101,7 +109,9 @@ class WordModel:
         self._costs: dict[str, float] = {}
         for level, line in enumerate(file.words):
             cost = weights.scale * level * file.step + weights.word
-            self._costs.update((word, cost + self._short(word, cost)) for word in line.split())
+            words = line.split()
+            self._costs |= dict.fromkeys(words, cost)
+            self._costs.update((word, cost + self._short(word, cost)) for word in words if len(word) < 3)
         self._pairs: dict[tuple[str, str], float] = {}
         for level, line in enumerate(file.pairs):
             for pair in line.split():
@@ -113,7 +123,12 @@ class WordModel:
     @classmethod
     def load(cls, version: ModelVersion) -> WordModel:
         """The word model of a version; raises :class:`~groundswell.errors.ModelError` where it has none."""
-        return cls(decoded(version.folder / WORD_MODEL, version.read(WORD_MODEL), WordFile))
+        path = version.folder / WORD_MODEL
+        try:
+            content = ZstdDecompressor().decompress(version.read(WORD_MODEL), max_output_size=LARGEST)
+        except ZstdError as error:
+            raise ModelError(f"{path} cannot be used ({error}): {RESTORE}") from error
+        return cls(decoded(path, content, WordFile))
 
     def __len__(self) -> int:
         return len(self._costs)
@@ -148,7 +163,7 @@ class WordModel:
                     break
                 word = text[offsets[start] : at]
                 cost = costs.get(word)
-                if word in found:
+                if found and word in found:
                     cost = self._with_evidence(word, cost, found[word])
                 if cost is None:
                     continue
@@ -194,55 +209,43 @@ class _Unknown:
         self._text = text
         self._atoms = atoms
         self._offsets = offsets
+        self._mixed = any(atom.isdecimal() for atom in atoms) and not text.isdecimal()
         #: Where the letters began that the last atom belongs to.
         self._letters = 0
         #: Where the best unknown word of three letters or more begins: it costs by the letter, whatever comes.
         self._began: int | None = None
 
     def reading(self, end: int, best: list[_Reading]) -> _Reading:
+        """That of the first ``end`` atoms, where ``best`` are the best readings of fewer."""
+        weights = self._weights
         if self._atoms[end - 1].isdecimal():
             self._letters, self._began = end, None
-            found = self._after(best, end - 1, end, self._weights.number)
+            options = [(weights.number, end - 1)]
         else:
-            found = self._word(end, best)
-        for start in range(end - 2, -1, -1):
-            size = self._offsets[end] - self._offsets[start]
-            if size > LONGEST_CODE:
-                break
-            if start < self._letters or self._letters == end:
-                cost = self._weights.unknown + self._weights.letter * size + self._weights.code
-                found = min(found, self._after(best, start, end, cost), key=_cost)
-        return found
-
-    def _word(self, end: int, best: list[_Reading]) -> _Reading:
-        """The same where the unknown word has letters alone."""
-        weights = self._weights
-        if end - 3 >= self._letters and (
-            self._began is None or self._from(best, end - 3) < self._from(best, self._began)
-        ):
-            self._began = end - 3
-        options = [(end - 1, weights.single)]
-        if end - 2 >= self._letters:
-            options.append((end - 2, weights.double))
-        if self._began is not None:
-            options.append((self._began, 0.0))
-        return min(
-            (
-                self._after(best, start, end, weights.unknown + weights.letter * (end - start) + short)
-                for start, short in options
-            ),
-            key=_cost,
-        )
+            options = [(weights.unknown + weights.letter + weights.single, end - 1)]
+            if end - 2 >= self._letters:
+                options.append((weights.unknown + 2 * weights.letter + weights.double, end - 2))
+            if end - 3 >= self._letters:
+                if self._began is None or self._from(best, end - 3) < self._from(best, self._began):
+                    self._began = end - 3
+                options.append((weights.unknown + weights.letter * (end - self._began), self._began))
+        if self._mixed:
+            options += self._codes(end)
+        total, start = min((best[start][0] + cost, -start) for cost, start in options)
+        return total, self._text[self._offsets[-start] : self._offsets[end]], best[-start]
 
     def _from(self, best: list[_Reading], start: int) -> float:
         return best[start][0] - self._weights.letter * start
 
-    def _after(self, best: list[_Reading], start: int, end: int, cost: float) -> _Reading:
-        return best[start][0] + cost, self._text[self._offsets[start] : self._offsets[end]], best[start]
-
-
-def _cost(reading: _Reading) -> float:
-    return reading[0]
+    def _codes(self, end: int) -> Iterator[tuple[float, int]]:
+        """The costs and beginnings of short mixtures of letters and digits."""
+        weights = self._weights
+        for start in range(end - 2, -1, -1):
+            size = self._offsets[end] - self._offsets[start]
+            if size > LONGEST_CODE:
+                return
+            if start < self._letters:
+                yield weights.unknown + weights.letter * size + weights.code, start
 
 
 def _words(last: _Reading) -> tuple[str, ...]:
