@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -18,6 +19,7 @@ from connectors.configuration import load_settings
 from connectors.embedded_redis import EmbeddedRedis
 from connectors.file_watch import FileWatch
 from connectors.logs import configure_logging
+from dataflows.order import Flow
 from groundswell.reports import REFUSED, Totals
 from groundswell.settings import Settings
 
@@ -28,6 +30,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "run",
         help="run the job",
         description="Read posts, score them and index them, until stopped or until the sources end.",
+    )
+    parser.add_argument(
+        "--flow",
+        choices=get_args(Flow),
+        default="all",
+        help="index posts, re-read documents in the light of what trends, or both side by side (default: %(default)s)",
     )
     parser.add_argument("--posts", nargs="+", metavar="FILE", help="read these files, globs or folders")
     parser.add_argument("--documents", metavar="URL", help="document store: sqlite:///PATH or http(s)://HOST:PORT")
@@ -68,13 +76,15 @@ def run(args: argparse.Namespace) -> int:
             # Nobody else is at work there: what engines tell each other goes with the rest of the state.
             models = msgspec.structs.replace(settings.models, live_latency=str(state / "live-latency"))
             settings = msgspec.structs.replace(settings, models=models)
-        outcome, seconds = supervise(settings, state=state, until_end=args.until_end)
+        # Without Redis there is nowhere for topics to lie.
+        flow: Flow = args.flow if args.flow != "all" or settings.redis.url else "posts"
+        outcome, seconds = supervise(settings, flow=flow, state=state, until_end=args.until_end)
     print_summary(args.summary, outcome, seconds)
     return outcome.exit_code
 
 
 def supervise(
-    settings: Settings, *, state: Path | None = None, until_end: bool = False, replay: int = 0
+    settings: Settings, *, flow: Flow = "posts", state: Path | None = None, until_end: bool = False, replay: int = 0
 ) -> tuple[Outcome, float]:
     """Run the job under the supervisor; returns how it ended and the seconds it took.
 
@@ -86,6 +96,7 @@ def supervise(
     with _redis(settings) as redis_url, status_line(until_end=until_end) as show:
         supervisor = Supervisor(
             settings,
+            flow=flow,
             recovery_dir=recovery,
             state_dir=state or data,
             until_end=until_end,

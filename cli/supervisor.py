@@ -15,7 +15,7 @@ import msgspec
 from cli.processes import JobProcess, free_port
 from connectors.breadcrumbs import forget_breadcrumbs, read_breadcrumbs
 from connectors.recovery import open_recovery
-from dataflows.order import Order
+from dataflows.order import Flow, Order
 from groundswell.reports import CRASHED, DRAINED, FINISHED, REFUSED, STOPPED, Ended, Status, Totals
 from groundswell.settings import Settings
 from operators.blame import Blame, Restarts
@@ -46,6 +46,7 @@ class Supervisor:
         self,
         settings: Settings,
         *,
+        flow: Flow = "posts",
         recovery_dir: Path,
         state_dir: Path,
         until_end: bool = False,
@@ -54,6 +55,7 @@ class Supervisor:
         on_status: Callable[[list[Status]], None] | None = None,
     ) -> None:
         self._settings = settings
+        self._flow = flow
         self._until_end = until_end
         self._replay = replay
         self._redis_url = redis_url
@@ -102,6 +104,9 @@ class Supervisor:
         if not addresses and job.processes > 1:
             addresses = tuple(f"127.0.0.1:{free_port()}" for _ in range(job.processes))
         indices = [job.process_index] if job.addresses else list(range(job.processes))
+        if self._flow == "reclassify":
+            # One process re-reads, whatever the size of the posts job.
+            addresses, indices = (), [0]
         forget_breadcrumbs(self._crumbs, indices)
         self._children = [self._spawn(index, max(1, len(addresses)), addresses) for index in indices]
         if self._stopping.is_set():
@@ -121,6 +126,7 @@ class Supervisor:
             recovery_dir=str(self._recovery_dir),
             breadcrumbs_dir=str(self._crumbs),
             redis_url=self._redis_url,
+            flow=self._flow,
         )
         return JobProcess(msgspec.json.encode(order), lambda _index: self._wake.set(), index)
 
@@ -205,7 +211,8 @@ class Supervisor:
             self._quarantine.parent.mkdir(parents=True, exist_ok=True)
             self._quarantine.write_bytes(msgspec.json.encode(self._blame.isolation.guilty))
         progressed = verdict.learned or (
-            not verdict.repeated and any(status.epochs > 1 and status.totals.read for status in self._statuses())
+            not verdict.repeated
+            and any(status.epochs > 1 and (status.totals.read or status.totals.scores) for status in self._statuses())
         )
         delay = self._restarts.next_delay(progressed=progressed)
         if delay is None:

@@ -190,6 +190,7 @@ class _ConfirmedWriter:
         metrics.DOCUMENTS_WRITTEN.inc(result.created)
         metrics.DOCUMENTS_DUPLICATE.inc(result.duplicates)
         metrics.DOCUMENTS_DELETED.inc(result.deleted)
+        metrics.DOCUMENTS_UNLABELLED.inc(result.unlabelled)
         if result.sample_time:
             # One post a bulk stands for its neighbours.
             metrics.FRESHNESS_SECONDS.observe(max(0.0, time.time() - result.sample_time))

@@ -16,7 +16,7 @@ import psutil
 from prometheus_client.exposition import choose_encoder
 
 from groundswell.errors import StopJob
-from groundswell.health import Health
+from groundswell.health import AllHealthy, Health
 from groundswell.metrics import EPOCH_AGE, REGISTRY, RESIDENT_BYTES
 
 
@@ -27,7 +27,7 @@ class HealthServer:
         StopJob: from :meth:`start`, when the address cannot be used.
     """
 
-    def __init__(self, host: str, port: int, health: Health) -> None:
+    def __init__(self, host: str, port: int, health: Health | AllHealthy) -> None:
         self._host = host
         self._port = port
         self._health = health
@@ -68,7 +68,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], health: Health) -> None:
+    def __init__(self, address: tuple[str, int], health: Health | AllHealthy) -> None:
         self.health = health
         self.process = psutil.Process()
         if _is_ipv6(address[0]):

@@ -65,7 +65,7 @@ class Host:
         """The model, loaded, warm and proved; for a large one on a GPU that takes minutes, which is no stall."""
         self.waits.begin("models", f"{self.settings.models.posts} is being loaded")
         try:
-            return models.open_model(self.settings, shared=True, judged=True)
+            return models.open_model(self.settings, shared=True, judged=True, pairs_too=bool(self.order.redis_url))
         finally:
             self.waits.end("models")
 

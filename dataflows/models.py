@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +22,16 @@ from inference.live_latency import LiveLatency
 from inference.loaded import Load
 from inference.manifest import Manifest
 from inference.model import Model
+from inference.names import parse
 from inference.remote import open_repository
 from inference.repository import Repository
 from inference.rows import Reader, RowError
 from inference.submission import Flag
-from inference.tasks import EMBEDDING, OF_DOCUMENTS
+from inference.tasks import EMBEDDING, NLI, OF_DOCUMENTS
 from inference.version import ModelVersion
+from inference.zero_shot import by_entailment
+
+_LOG = logging.getLogger("groundswell.models")
 
 #: What a call of a GPU costs before its first token, in tokens.
 _GPU_CALL = 2048
@@ -89,12 +95,21 @@ def _require_dimensions(manifest: Manifest) -> None:
 class ServedModel:
     """The model of the settings behind an engine that is ready; :meth:`close` frees the device.
 
-    ``tasks`` are those that the engine answers, in the order of a document's fields, on ``provider``.
+    ``tasks`` are those that the engine answers, in the order of a document's fields, on
+    ``provider``; ``cross_encoder`` is the reference of a model that reads pairs, where there is one.
     """
 
-    def __init__(self, engine: Engine, router: ChampionRouter, tasks: tuple[str, ...], provider: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        router: ChampionRouter,
+        tasks: tuple[str, ...],
+        provider: str,
+        cross_encoder: str | None = None,
+    ) -> None:
         self.tasks: Final = tasks
         self.provider: Final = provider
+        self.cross_encoder: Final = cross_encoder
         self._engine = engine
         self._router = router
         self._watch = DeviceWatch()
@@ -114,6 +129,20 @@ class ServedModel:
     ) -> list[Analysis | RowError]:
         """The embeddings alone; raises ``ModelError`` where the model has none."""
         return self._engine.submit(texts, [EMBEDDING], lane, cancelled)
+
+    def vectors(self, texts: Sequence[str]) -> list[bytes | None]:
+        """The embeddings of texts, before all backfill; ``None`` for a text that has none."""
+        answers = self.embed(texts)
+        return [None if isinstance(answer, RowError) else answer.embedding for answer in answers]
+
+    def entailed(self, texts: Sequence[str], hypothesis: str, lane: Lane) -> list[float | None]:
+        """How probably each text entails the hypothesis rather than contradicts it; ``None`` where it cannot be read.
+
+        Raises ``ModelError`` without a cross-encoder.
+        """
+        ask = partial(self._engine.submit, lane=lane)
+        answers = by_entailment(ask, texts, {hypothesis: hypothesis}, sentence="{}", several=True)
+        return [None if isinstance(answer, RowError) else answer.scores[hypothesis] for answer in answers]
 
     def serving(self) -> tuple[str, ...]:
         """``name@version`` of what answers now, also after a swap."""
@@ -168,19 +197,26 @@ def model_repository(settings: Settings) -> Repository:
 
 
 def open_model(
-    settings: Settings, tasks: Collection[str] = OF_DOCUMENTS, *, shared: bool = False, judged: bool = False
+    settings: Settings,
+    tasks: Collection[str] = OF_DOCUMENTS,
+    *,
+    shared: bool = False,
+    judged: bool = False,
+    pairs_too: bool = False,
 ) -> ServedModel | None:
     """The model that reads posts, verified and warm, or ``None`` when models are turned off.
 
     It answers those of ``tasks`` for which it has a head. A ``shared`` one tells others on
     its device of its live posts and hears of theirs, and follows its alias while it is
-    open; a ``judged`` one gives a candidate its share, and measures drift. Raises
+    open; a ``judged`` one gives a candidate its share, and measures drift. With ``pairs_too``
+    the cross-encoder of ``reclassify.cross_encoder`` shares its engine. Raises
     ``ModelError`` for a model that must not serve, or that answers none of ``tasks``.
     """
     models = settings.models
     manifest = posts_manifest(settings)
     if manifest is None:
         return None
+    pairs = _cross_encoder(settings) if pairs_too else None
     heads = {head.task for head in manifest.heads}
     answered = tuple(task for task in OF_DOCUMENTS if task in tasks and task in heads)
     if not answered:
@@ -191,8 +227,8 @@ def open_model(
     rules = Rules(models.canary, models.drift_rows, models.drift_limit, models.roll_back) if judged else Rules()
     router = ChampionRouter(
         model_repository(settings),
-        dict.fromkeys(answered, models.posts),
-        model_loader(settings, answered),
+        dict.fromkeys(answered, models.posts) | ({NLI: pairs} if pairs else {}),
+        model_loader(settings, (*answered, NLI) if pairs else answered),
         refresh=models.refresh if shared else 0.0,
         rules=rules,
     )
@@ -202,4 +238,20 @@ def open_model(
     except BaseException:
         router.close()
         raise
-    return ServedModel(engine, router, answered, models.provider)
+    return ServedModel(engine, router, answered, models.provider, pairs)
+
+
+def _cross_encoder(settings: Settings) -> str | None:
+    """The reference of the model that reads pairs; ``None`` where none is wanted, or the repository holds none."""
+    reference = settings.reclassify.cross_encoder
+    if not reference:
+        return None
+    name, _ = parse(reference)
+    if name not in model_repository(settings).models():
+        _LOG.warning(
+            "the repository holds no model %s, so the evidence alone decides: publish one, or set "
+            "reclassify.cross_encoder to another or to nothing",
+            name,
+        )
+        return None
+    return reference

@@ -102,6 +102,10 @@ DOCUMENTS_DUPLICATE = _counter(
     "groundswell_documents_duplicate_total", "Documents that the store already had (a replay or a repeated post)."
 )
 DOCUMENTS_DELETED = _counter("groundswell_documents_deleted_total", "Documents removed because their post was.")
+DOCUMENTS_UNLABELLED = _counter(
+    "groundswell_documents_unlabelled_total",
+    "Probabilities that a document was created without, since no field was declared for their tag where it lies.",
+)
 STORE_RETRIES = _counter("groundswell_retries_total", "Requests or items sent again to a dependency.", "dependency")
 DEPENDENCY_UP = _gauge("groundswell_dependency_up", "1 while the dependency answers, else 0.", "dependency")
 STEP_SECONDS = _histogram("groundswell_step_seconds", "Time one batch spent in a step.", "step")
@@ -216,6 +220,7 @@ def totals() -> Totals:
         dead={cause: count for cause, count in dead.items() if count},
         skipped={sample.labels["reason"]: int(sample.value) for sample in _samples(RECORDS_SKIPPED) if sample.value},
         retries=_total(STORE_RETRIES),
+        scores=_total(SCORES_WRITTEN),
     )
 
 

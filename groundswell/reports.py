@@ -9,7 +9,8 @@ class Totals(msgspec.Struct):
     """Counts since the process started.
 
     ``read`` counts posts after unfolding plus records that could not be decoded, so
-    ``read = documents + duplicates + dead`` once everything in hand is written.
+    ``read = documents + duplicates + dead`` once everything in hand is written. ``scores``
+    are probabilities given to documents that were there.
     """
 
     read: int = 0
@@ -19,6 +20,7 @@ class Totals(msgspec.Struct):
     dead: dict[str, int] = {}
     skipped: dict[str, int] = {}
     retries: int = 0
+    scores: int = 0
 
     def plus(self, other: Totals) -> Totals:
         """The sum, for several processes."""
@@ -30,6 +32,7 @@ class Totals(msgspec.Struct):
             _added(self.dead, other.dead),
             _added(self.skipped, other.skipped),
             self.retries + other.retries,
+            self.scores + other.scores,
         )
 
 

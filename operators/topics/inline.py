@@ -22,9 +22,10 @@ import numpy as np
 from groundswell.candidates import Found
 from groundswell.errors import StopJob, Unavailable
 from groundswell.in_flight import InFlight
+from groundswell.metrics import SCORES_INLINE, TOPICS_ACTIVE
 from groundswell.records import Document
 from groundswell.topics import Classification, Topic, TopicsKnown
-from operators.topics.rescoring import Judge
+from operators.topics.rescoring import Judge, Weigh
 
 _LOG = logging.getLogger("groundswell.topics")
 #: A fresh post stands in no store yet.
@@ -46,6 +47,7 @@ class Board(Protocol):
 class _Known(NamedTuple):
     stamp: str | None
     topics: tuple[Topic, ...]
+    weigh: Weigh
     since: Mapping[str, datetime]
 
 
@@ -77,7 +79,7 @@ class InlineTopics:
         self._threshold = threshold
         self._least_score = least_score
         self._refresh = refresh
-        self._known = _Known(None, (), {})
+        self._known = _Known(None, (), judge.against(()), {})
         self._silent = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="topics", daemon=True)
@@ -103,25 +105,24 @@ class InlineTopics:
 
     def score(self, documents: Sequence[Document], now: datetime) -> None:
         """Give documents that were analysed at ``now`` or before their probabilities."""
-        topics = self._known.topics
-        if not topics or not documents:
+        known = self._known
+        if not known.topics or not documents:
             return
         found = [_as_found(document) for document in documents]
-        for topic in topics:
-            evidence = self._judge.evidence(topic, found)
-            chosen = [
-                place
-                for place, each in enumerate(found)
-                if evidence[place] >= self._least_score or topic.tag in each.hashtags
-            ]
-            if not chosen:
+        evidence = known.weigh(found)
+        for column, topic in enumerate(known.topics):
+            tagged = np.array([topic.tag in each.hashtags for each in found])
+            chosen = np.flatnonzero((evidence[:, column] >= self._least_score) | tagged)
+            if not len(chosen):
                 continue
-            scores = evidence[chosen]
-            undecided = np.flatnonzero(self._judge.undecided(topic, scores))
+            weighed = evidence[chosen, column]
+            scores = np.array(self._judge.alone(weighed))
+            undecided = np.flatnonzero(self._judge.undecided(topic, weighed))
             if len(undecided):
                 read = [found[chosen[place]] for place in undecided]
-                scores[undecided] = self._judge.verdicts(topic, read, scores[undecided])
-            for place, score in zip(chosen, scores.tolist(), strict=True):
+                scores[undecided] = self._judge.verdicts(topic, read, weighed[undecided])
+            SCORES_INLINE.inc(len(chosen))
+            for place, score in zip(chosen.tolist(), scores.tolist(), strict=True):
                 member = score >= self._threshold
                 document = documents[place]
                 if not document.classification:
@@ -154,14 +155,16 @@ class InlineTopics:
     def _take_up(self, stamp: str, topics: Mapping[str, Topic]) -> None:
         before = {topic.tag: topic for topic in self._known.topics}
         taken = tuple(topics[tag] for tag in sorted(topics))
-        self._known = _Known(stamp, taken, self._known.since)
+        weigh = self._judge.against(taken)
+        self._known = _Known(stamp, taken, weigh, self._known.since)
+        TOPICS_ACTIVE.set(len(taken))
         # After the swap: a worker that still had the old ones has taken its time before this.
         now = self._clock()
         since = {
             topic.tag: self._known.since[topic.tag] if topic.tag in before and before[topic.tag].at == topic.at else now
             for topic in taken
         }
-        self._known = _Known(stamp, taken, since)
+        self._known = _Known(stamp, taken, weigh, since)
 
 
 def _as_found(document: Document) -> Found:

@@ -19,7 +19,7 @@ reading began (``covered``) up to the moment at which all of them knew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple, Protocol
@@ -68,18 +68,25 @@ class Documents(Protocol):
     def slices(self, selection: Selection, most: int = ...) -> list[Slice]: ...
 
 
+Weigh = Callable[[Sequence[Found]], NDArray[np.float64]]
+
+
 class Judge(Protocol):
     """Says how probably documents are about a topic; ``model`` names what says so."""
 
     @property
     def model(self) -> str: ...
 
-    def evidence(self, topic: Topic, documents: Sequence[Found]) -> NDArray[np.float64]:
-        """Calibrated probabilities ``[documents]`` by the evidence of the tag's own posts."""
+    def against(self, topics: Sequence[Topic]) -> Weigh:
+        """What gives documents calibrated probabilities ``[documents, topics]`` by the evidence of the tags."""
         ...
 
     def undecided(self, topic: Topic, evidence: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Where the cross-encoder may still change the verdict."""
+        ...
+
+    def alone(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The probabilities where the cross-encoder is not asked."""
         ...
 
     def verdicts(self, topic: Topic, documents: Sequence[Found], evidence: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -151,6 +158,7 @@ class Rescoring:
         self.state = state
         self._documents = documents
         self._judge = judge
+        self._weigh = judge.against((state.topic,))
         self._options = options
         #: What was read and is not scored yet, the most promising last.
         self._waiting: list[tuple[Found, float]] | None = None
@@ -168,6 +176,7 @@ class Rescoring:
         """Go on with a newer topic of the same tag: what was scored against the old one is scored again."""
         was = self.state
         self.state = RescoringState(topic, topic.at, anew=False, phase="nearest", ended=was.ended)
+        self._weigh = self._judge.against((topic,))
         self._waiting = None
 
     def end(self) -> None:
@@ -270,7 +279,7 @@ class Rescoring:
     def _chosen(self, found: list[Found], *, always: bool) -> list[tuple[Found, float]]:
         """Those of the found documents that get a probability by this step."""
         state, options, topic = self.state, self._options, self.state.topic
-        evidence = self._judge.evidence(topic, found)
+        evidence = self._weigh(found)[:, 0]
         if state.phase in ("nearest", "slices"):
             self._enough = len(found) < NEAREST[state.round] or hopeless(
                 evidence, state.members, options.threshold, options.tolerated_loss
@@ -300,11 +309,11 @@ class Rescoring:
         if not count:
             return []
         documents = [document for document, _ in self._waiting[len(self._waiting) - count :]]
-        scores, judged = evidence[-count:], judged[-count:]
+        evidence, judged = evidence[-count:], judged[-count:]
+        scores = np.array(self._judge.alone(evidence))
         if judged.any():
             read = [document for document, each in zip(documents, judged, strict=True) if each]
-            scores = scores.copy()
-            scores[judged] = self._judge.verdicts(topic, read, scores[judged])
+            scores[judged] = self._judge.verdicts(topic, read, evidence[judged])
             state.judged += len(read)
         del self._waiting[len(self._waiting) - count :]
         state.scored += count

@@ -1,0 +1,197 @@
+"""From settings to what re-reading and inline scoring need: models, the board of topics, the store's fields."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from connectors.document_store import DocumentStore
+from connectors.patience import Patience
+from connectors.redis_topics import TopicBoard
+from connectors.trend_feed import Roster
+from dataflows.host import now
+from dataflows.models import ServedModel, model_repository
+from groundswell.errors import ModelError, Unavailable
+from groundswell.in_flight import InFlight
+from groundswell.metrics import DOCUMENTS_JUDGED
+from groundswell.settings import Settings
+from groundswell.topics import Progress, Topic, TopicsKnown
+from groundswell.trends import TrendEvent
+from groundswell.waits import Waits
+from inference.evidence_model import EvidenceModel
+from inference.limits import Lane
+from inference.names import parse
+from operators.topics.description import Segments, describe
+from operators.topics.inline import InlineTopics
+from operators.topics.judging import EvidenceJudge, LabelJudge, Read
+from operators.topics.rescoring import Judge, RescoringOptions
+from operators.topics.segmentation import WORD_MODEL, Segmenter
+
+_LOG = logging.getLogger("groundswell.topics")
+
+T = TypeVar("T")
+
+#: How long the reports of processes are believed before they are asked for again, in seconds.
+_REPORTS_SECONDS = 0.1
+
+
+def rescoring_options(settings: Settings) -> RescoringOptions:
+    """How far a re-reading goes."""
+    given = settings.reclassify
+    return RescoringOptions(
+        coverage=given.coverage,
+        threshold=given.threshold,
+        least_score=given.least_score,
+        first=given.first,
+        first_nearest=4 * given.first,
+        most_judged=given.most_judged,
+        tolerated_loss=given.tolerated_loss,
+    )
+
+
+def open_evidence(settings: Settings) -> EvidenceModel:
+    """The evidence model of the settings. Raises ``ModelError`` where there is none, or it is damaged."""
+    return EvidenceModel.load(model_repository(settings).open(settings.reclassify.evidence))
+
+
+def can_reclassify(settings: Settings) -> bool:
+    """Whether the repository holds what documents are re-read with; says so where it does not."""
+    there = model_repository(settings).models()
+    missing = [name for name in (parse(settings.reclassify.evidence)[0], WORD_MODEL) if name not in there]
+    if missing:
+        _LOG.warning(
+            "documents are not scored by what trends: the repository holds no model %s (groundswell models list)",
+            " and no model ".join(missing),
+        )
+    return not missing
+
+
+def open_judge(settings: Settings, model: ServedModel | None, lane: Lane = Lane.BACKFILL) -> Judge:
+    """What scores documents. Raises ``ModelError`` where the settings name no model for it."""
+    given = settings.reclassify
+    read = None if model is None or model.cross_encoder is None else _reader(model, given.template, lane)
+    if given.scorer == "nli":
+        if read is None or model is None or model.cross_encoder is None:
+            raise ModelError("reclassify.scorer = 'nli' needs a cross-encoder: set reclassify.cross_encoder")
+        return LabelJudge(read, model.cross_encoder)
+    reader = "" if model is None or model.cross_encoder is None else model.cross_encoder.partition("@")[0]
+    return EvidenceJudge(open_evidence(settings), read, reader, given.threshold)
+
+
+def open_inline(
+    settings: Settings, board: TopicBoard, reader: str, model: ServedModel | None, in_flight: InFlight
+) -> InlineTopics | None:
+    """What scores fresh posts against the topics on the board; ``None`` where the repository holds no model for it."""
+    given = settings.reclassify
+    if not can_reclassify(settings):
+        return None
+    return InlineTopics(
+        board,
+        reader,
+        open_judge(settings, model, Lane.LIVE),
+        in_flight,
+        now,
+        threshold=given.threshold,
+        least_score=given.least_score,
+        refresh=given.refresh,
+    )
+
+
+def _reader(model: ServedModel, template: str, lane: Lane) -> Read:
+    def read(label: str, texts: Sequence[str]) -> Sequence[float | None]:
+        DOCUMENTS_JUDGED.labels(lane.name.lower()).inc(len(texts))
+        return model.entailed(texts, template.format(label), lane)
+
+    return read
+
+
+class Services:
+    """What a re-reading asks of the world; see :class:`operators.topics.rescore.TopicServices`.
+
+    Every call waits an outage out.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: DocumentStore,
+        board: TopicBoard,
+        roster: Roster,
+        model: ServedModel | None,
+        waits: Waits,
+        keep_waiting: Callable[[], bool],
+    ) -> None:
+        self._given = settings.reclassify
+        self._store = store
+        self._board = board
+        self._roster = roster
+        self._model = model
+        self._waits = waits
+        self._keep_waiting = keep_waiting
+        self._evidence = open_evidence(settings)
+        self._segmenter: Segments = Segmenter.open(model_repository(settings))
+        self._reports: dict[str, TopicsKnown] = {}
+        self._asked = 0.0
+
+    def describe(self, event: TrendEvent, known: Topic | None) -> Topic:
+        at = now()
+        if known is not None:
+            # A clock that was set back must not make the newer topic look older.
+            at = max(at, known.at + timedelta(microseconds=1))
+        model = self._model
+        space = None if model is None else model.embedding_space()
+        embed = None if model is None or space is None else model.vectors
+        return describe(event.trend, self._segmenter, embed, space, at, self._evidence)
+
+    def declare(self, tag: str) -> tuple[bool, str]:
+        before = self._insist(self._store.labels)
+        keep = {tag, *self._insist(self._board.topics)[1], *self._recent_tags()}
+        found = self._insist(lambda: self._store.declare([tag], keep=keep, max_labels=self._given.max_labels))
+        refused = next((each.detail for each in found.refused if each.tag == tag), "")
+        return tag not in before.fields, refused
+
+    def announced(self, tag: str) -> Topic | None:
+        return self._insist(self._board.topics)[1].get(tag)
+
+    def announce(self, topic: Topic) -> None:
+        self._insist(lambda: self._board.put(topic))
+
+    def withdraw(self, tag: str, until: datetime) -> None:
+        self._insist(lambda: self._board.remove(tag, until))
+
+    def is_active(self, trend_id: str) -> bool | None:
+        return self._roster.is_active(trend_id)
+
+    def reports(self) -> Mapping[str, TopicsKnown]:
+        if time.monotonic() - self._asked > _REPORTS_SECONDS:
+            self._reports = self._insist(self._board.reports)
+            self._asked = time.monotonic()
+        return self._reports
+
+    def tell(self, tag: str, progress: Progress | None) -> None:
+        if progress is None:
+            self._insist(lambda: self._board.forget_progress(tag))
+        else:
+            self._insist(lambda: self._board.put_progress({tag: progress}))
+
+    def _recent_tags(self) -> set[str]:
+        """Tags of trends that are active, or were a short while ago."""
+        since = now() - timedelta(seconds=self._given.keep_label)
+        trends = self._insist(self._store.trends)
+        return {trend.tag for trend in trends if trend.active or (trend.until is not None and trend.until > since)}
+
+    def _insist(self, ask: Callable[[], T]) -> T:
+        patience: Patience | None = None
+        while True:
+            try:
+                answer = ask()
+            except Unavailable as error:
+                patience = patience or Patience(error.dependency, self._waits, self._keep_waiting)
+                patience.pause(error.reason)
+            else:
+                if patience is not None:
+                    patience.succeeded()
+                return answer
