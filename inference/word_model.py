@@ -264,6 +264,8 @@ def prove(version: ModelVersion) -> WordModel:
     :class:`~groundswell.errors.ModelError` where the model cannot be read or reads otherwise.
     """
     model = WordModel.load(version)
+    if not version.manifest.golden:
+        raise ModelError(f"{version.ref.name}@{version.ref.version} has no golden inputs: publish the model again")
     for golden in version.manifest.golden:
         words, cost = model.read(golden.text)
         expected = golden.expected.get(WORDS, {}).get(" ".join(words))

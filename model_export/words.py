@@ -83,20 +83,20 @@ STEP: Final = 0.1
 #: Chosen by coordinate search for the most tags read right of the parts of STAN and HashSet that are named so, lower
 #: case and with capitals, with the words of their posts and without.
 WEIGHTS: Final = Weights(
-    scale=1.1,
+    scale=1.0,
     word=1.0,
-    unknown=10.5,
+    unknown=8.5,
     letter=2.4,
-    single=6.0,
-    double=2.0,
+    single=9.3,
+    double=1.0,
     common=4.0,
-    number=2.0,
+    number=0.0,
     code=5.0,
     pair=1.4,
     evidence=0.02,
     half=3.0,
-    shown=28.0,
-    hidden=15.0,
+    shown=15.0,
+    hidden=28.0,
 )
 
 #: Read when the version is verified.

@@ -91,7 +91,7 @@ def test_the_most_frequent_spelling_that_shows_words_counts(forms: dict[str, int
         ("QLDFlood", ("qld", "flood")),
         ("GOODDAY", ("good", "day")),
         ("Goodday", ("good", "day")),
-        ("NotATag", ("not", "a", "tag")),
+        ("NotADay", ("not", "a", "day")),
     ],
 )
 def test_capitals_show_where_words_begin(form: str, words: tuple[str, ...]) -> None:
