@@ -203,7 +203,10 @@ class Roster:
 
 
 class TrendEventSource(FixedPartitionedSource[TrendEvent, None]):
-    """A feed as an input. It ends when told to ``stop``, or when ``finished()`` once nothing is new."""
+    """A feed as an input. It ends when told to ``stop``, or when ``finished()`` once nothing is new.
+
+    ``on_events`` is told how many events go into the flow.
+    """
 
     def __init__(
         self,
@@ -212,9 +215,10 @@ class TrendEventSource(FixedPartitionedSource[TrendEvent, None]):
         stop: StopFlag,
         waits: Waits,
         finished: Callable[[], bool],
+        on_events: Callable[[int], None],
         on_epoch: Callable[[], None],
     ) -> None:
-        self._make = partial(_FeedPartition, feed, roster, stop, waits, finished, on_epoch)
+        self._make = partial(_FeedPartition, feed, roster, stop, waits, finished, on_events, on_epoch)
 
     def list_parts(self) -> list[str]:
         return [PARTITION]
@@ -236,12 +240,14 @@ class _FeedPartition(StatefulSourcePartition[TrendEvent, None]):
         stop: StopFlag,
         waits: Waits,
         finished: Callable[[], bool],
+        on_events: Callable[[int], None],
         on_epoch: Callable[[], None],
     ) -> None:
         self._feed = feed
         self._roster = roster
         self._stop = stop
         self._finished = finished
+        self._on_events = on_events
         self._on_epoch = on_epoch
         self._patience = Patience(feed.name, waits, lambda: not stop.is_set())
         self._begun = False
@@ -270,6 +276,7 @@ class _FeedPartition(StatefulSourcePartition[TrendEvent, None]):
         self._quiet = not events
         if finished and self._quiet:
             raise StopIteration
+        self._on_events(len(events))
         return events
 
     def next_awake(self) -> datetime | None:

@@ -64,6 +64,7 @@ class ReclassifyJob:
             host.stop,
             host.waits,
             lambda: self._upstream() and rescorer.idle,
+            rescorer.coming,
             self._epoch_closed,
         )
         scores = ScoreSink(store, host.waits, host.keep_waiting, services.declare)

@@ -115,11 +115,16 @@ class Rescorer:
         self.turns = Turns()
         #: Tags with something left to do now.
         self.busy: set[str] = set()
+        self._coming = 0
 
     @property
     def idle(self) -> bool:
         """Whether everything is as it should be, and stays so without news."""
-        return not self.busy
+        return not self.busy and not self._coming
+
+    def coming(self, events: int) -> None:
+        """So many events are on their way here; less than nothing: they came."""
+        self._coming += events
 
 
 class TagLogic(StatefulBatchLogic[TrendEvent, ScoreBatch, bytes]):
@@ -134,6 +139,7 @@ class TagLogic(StatefulBatchLogic[TrendEvent, ScoreBatch, bytes]):
             self._go_on(msgspec.msgpack.decode(resume, type=RescoringState))
 
     def on_batch(self, values: list[TrendEvent]) -> tuple[Iterable[ScoreBatch], bool]:
+        self._shared.coming(-len(values))
         event = max(values, key=lambda each: (each.fence, each.trend.since))
         self._take(event)
         if self._rescoring is None:

@@ -157,8 +157,12 @@ def test_as_an_input_it_ends_when_all_is_said(place: Place) -> None:
     roster = Roster()
     epochs: list[int] = []
     flow = Dataflow("feed")
-    source = TrendEventSource(place.open(), roster, _Stop(), Waits(), lambda: len(out) == 2, lambda: epochs.append(1))
+    sent: list[int] = []
+    source = TrendEventSource(
+        place.open(), roster, _Stop(), Waits(), lambda: len(out) == 2, sent.append, lambda: epochs.append(1)
+    )
     op.output("out", op.input("in", flow, source), TestingSink(out))
     run_main(flow)
     assert names(out) == [("flood", "began", 0), ("storm", "began", 0)]
     assert roster.is_active("storm/1")
+    assert sum(sent) == 2
