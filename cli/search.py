@@ -18,7 +18,9 @@ from connectors.document_store import DocumentStore, Hit
 from dataflows import models
 from dataflows.embed import left_to_do
 from groundswell.errors import SettingsError
+from groundswell.records import Document
 from groundswell.settings import Settings
+from groundswell.topics import field_of, is_field
 from inference.rows import RowError
 from inference.tasks import EMBEDDING
 
@@ -33,7 +35,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("query", nargs="*", metavar="QUERY", help='words, "phrases", prefix*, #hashtags')
     parser.add_argument("--like", metavar="TEXT", help="search by meaning: the nearest to this text first")
     parser.add_argument("--documents", metavar="URL", help="document store: sqlite:///PATH or http(s)://HOST:PORT")
-    parser.add_argument("--sort", metavar="FIELD", help="such as created_at or sentiment.scores.negative")
+    parser.add_argument(
+        "--sort", metavar="FIELD", help="such as created_at, sentiment.scores.negative or classification_TAG"
+    )
     parser.add_argument("--order", choices=("asc", "desc"), default="desc", help="of --sort (default: desc)")
     parser.add_argument("--since", metavar="WHEN", help="from this time on: RFC 3339, a date, or an age such as 2h, 7d")
     parser.add_argument("--until", metavar="WHEN", help="before this time, likewise")
@@ -101,12 +105,18 @@ def _shown(hit: Hit, sort: str | None, *, by_meaning: bool) -> str:
     """``time  author  sentiment  text``, with the value that was sorted by or the cosine."""
     document = hit.document
     sentiment = f"{document.sentiment.label} {document.sentiment.score:.2f}" if document.sentiment else "-"
-    value = _value(msgspec.to_builtins(document), sort) if sort else None
+    value = _sorted_by(document, sort) if sort else None
     sorted_by = f"  {sort}={value:.3f}" if isinstance(value, float) else ""
     author = printable(document.author or "-")
     if by_meaning:
         sorted_by = f"  {hit.score:.3f}"
     return f"{moment(document.created_at)}  {author}  {sentiment}{sorted_by}  {printable(document.text)}"
+
+
+def _sorted_by(document: Document, field: str) -> object:
+    if is_field(field):
+        return next((each.score for tag, each in document.classification.items() if field_of(tag) == field), None)
+    return _value(msgspec.to_builtins(document), field)
 
 
 def _value(document: Any, path: str) -> object:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from copy import copy
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +40,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENTRIES = msgspec.json.Decoder(dict[str, _Entry])
 
 
+@lru_cache(maxsize=1_024)
 def entry_name(tag: str) -> str:
     """The name of a tag's entry in ``classification_meta``."""
     return field_of(tag).removeprefix(CLASSIFICATION)

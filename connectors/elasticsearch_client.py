@@ -157,7 +157,7 @@ def _error_of(body: Any) -> tuple[str, str]:
         return "", _first_line(str(error or parsed))
     causes = error.get("root_cause") or [error]
     first = causes[0] if isinstance(causes[0], dict) else error
-    deepest = first
+    deepest = first if isinstance(first.get("caused_by"), dict) or "caused_by" not in error else error
     while isinstance(deepest.get("caused_by"), dict):
         deepest = deepest["caused_by"]
     return str(error.get("type", "")), _first_line(str(deepest.get("reason") or first.get("reason") or ""))

@@ -134,21 +134,25 @@ class ElasticsearchLabels:
         """Put exactly these labels into the template, as far as it has room; those that are in it now."""
         if fields == before:
             return fields
-        try:
-            self._put_component(fields)
-        except Rejected as error:
-            if _FULL not in str(error) or not fields:
-                raise StopJob(f"Elasticsearch does not take the labels' template: {error}") from None
-            room: Fields = {}
-            for name in sorted(fields, key=lambda name: name not in before):
-                try:
-                    self._put_component({**room, name: fields[name]})
-                except Rejected as full:
-                    _LOG.warning("the index template of %s has no room for %s: %s", self._alias, name, full)
-                else:
-                    room[name] = fields[name]
-            return room
-        return fields
+        names = sorted(fields, key=lambda name: name not in before)
+        # As many as fit: between those that are known to and one more than those that are not.
+        fit, most = 0, len(names)
+        attempt = most
+        while True:
+            try:
+                self._put_component({name: fields[name] for name in names[:attempt]})
+            except Rejected as error:
+                if _FULL not in str(error) or not attempt:
+                    raise StopJob(f"Elasticsearch does not take the labels' template: {error}") from None
+                most = attempt - 1
+            else:
+                fit = attempt
+            if fit == most == attempt:
+                break
+            attempt = (fit + most + 1) // 2
+        if fit < len(names):
+            _LOG.warning("the index template of %s has no room for %s", self._alias, ", ".join(names[fit:]))
+        return {name: fields[name] for name in names[:fit]}
 
     def _put_component(self, fields: Fields) -> None:
         body = {"template": {"mappings": {"properties": fields}}, "_meta": {"managed_by": "groundswell"}}

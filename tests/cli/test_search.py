@@ -14,8 +14,10 @@ from cli.main import main
 from connectors.configuration import load_settings
 from dataflows import assembly
 from groundswell.records import Scores
+from groundswell.topics import field_of
 from groundswell.waits import Waits
 from tests.connectors.documents import envelope
+from tests.connectors.topics import judged
 
 NOW = datetime.now(UTC)
 Search = Callable[..., tuple[int, str, str]]
@@ -35,6 +37,7 @@ def documents() -> list[Any]:
             created_at=NOW - timedelta(days=10),
             sentiment=sentiment("negative", 0.9),
             hashtags=("oklahoma",),
+            classification={"v1.2": judged(0.25)},
             lang="en",
         ),
         envelope(
@@ -43,6 +46,7 @@ def documents() -> list[Any]:
             author=None,
             created_at=NOW - timedelta(hours=1),
             sentiment=sentiment("positive", 0.8),
+            classification={"v1.2": judged(0.97)},
             lang="en",
             source="other",
         ),
@@ -67,6 +71,7 @@ def search(request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.Captur
         options = [word for override in overrides for word in ("--set", override)]
     store = assembly.open_documents(load_settings(overrides=overrides, environment={}), Waits())
     store.prepare()
+    store.declare(["v1.2"], max_labels=10)
     writer = store.writer(lambda _: None, lambda: True)
     writer.add(documents())
     writer.flush()
@@ -112,6 +117,15 @@ def test_sorting_shows_the_value_and_goes_both_ways(search: Search) -> None:
     assert ids(search("tornado", "--json", "--sort", "sentiment.scores.negative")) == ["1", "2"]
     assert ids(search("tornado", "--json", "--sort", "sentiment.scores.negative", "--order", "asc")) == ["2", "1"]
     assert "sentiment.scores.negative=0.900" in search("tornado", "--sort", "sentiment.scores.negative")[1]
+
+
+def test_sorting_by_a_classification(search: Search) -> None:
+    field = field_of("v1.2")
+    assert ids(search("--json", "--sort", field)) == ["2", "1", "3"]
+    assert ids(search("--json", "--sort", field, "--order", "asc")) == ["1", "2", "3"]
+    assert [f"{field}=0.970" in line for line in search("--sort", field)[1].splitlines()] == [True, False, False]
+    found = json.loads(search("safe", "--json")[1])
+    assert (found["topics"], found["classification"]["v1.2"]["score"]) == (["v1.2"], 0.97)
 
 
 def test_times_bound_the_hits(search: Search) -> None:

@@ -196,8 +196,8 @@ class TestPages:
             ),
         )
         span = Span(TIME + timedelta(microseconds=1_500), TIME + timedelta(microseconds=2_500))
-        for selection in ({"created": span}, {"indexed": span}):
-            assert sorted(map(int, names(read(store, **selection)))) == [1_000, 1_500, 2_000]
+        for found in (read(store, created=span), read(store, indexed=span)):
+            assert sorted(map(int, names(found))) == [1_000, 1_500, 2_000]
 
     def test_odd_times(self, store: DocumentStore) -> None:
         times = [

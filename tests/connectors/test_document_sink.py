@@ -22,6 +22,7 @@ from groundswell.step_ids import SLOTS, slots_of
 from groundswell.waits import Waits
 from tests.connectors.documents import deletion, envelope
 from tests.connectors.test_dead_letter_store import letter
+from tests.connectors.topics import judged
 
 
 class Stores:
@@ -95,12 +96,18 @@ def test_credits_come_back_when_a_batch_is_handed_over(stores: Stores) -> None:
 
 
 def test_counts_reach_the_metrics(stores: Stores) -> None:
-    counters = (metrics.DOCUMENTS_WRITTEN, metrics.DOCUMENTS_DUPLICATE, metrics.DOCUMENTS_DELETED)
+    counters = (
+        metrics.DOCUMENTS_WRITTEN,
+        metrics.DOCUMENTS_DUPLICATE,
+        metrics.DOCUMENTS_DELETED,
+        metrics.DOCUMENTS_UNLABELLED,
+    )
     before = [counter._value.get() for counter in counters]
     part = stores.sink().build_part("documents", "07", None)
-    part.write_batch([batch(envelope(1), envelope(2), envelope(1), deletion(2))])
+    scored = envelope(1, classification={"undeclared": judged(0.9)})
+    part.write_batch([batch(scored, envelope(2), envelope(1), deletion(2))])
     part.snapshot()
-    assert [counter._value.get() - was for counter, was in zip(counters, before, strict=True)] == [2, 1, 1]
+    assert [counter._value.get() - was for counter, was in zip(counters, before, strict=True)] == [2, 1, 1, 1]
     part.close()
 
 
