@@ -233,7 +233,7 @@ class TagLogic(StatefulBatchLogic[TrendEvent, ScoreBatch, bytes]):
         now = shared.clock()
         shared.on_step()
         shared.turns.done(tag, now)
-        if rescoring.state.phase in ("settled", "over"):
+        if rescoring.over or (rescoring.state.phase == "settled" and not rescoring.state.ended):
             shared.busy.discard(tag)
         else:
             shared.busy.add(tag)
