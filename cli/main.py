@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": ("cli.demo", "run the job on a sample of real posts, with nothing else installed"),
     "search": ("cli.search", "search the documents"),
     "trends": ("cli.trends", "show what trends now, or replay files offline"),
+    "topics": ("cli.topics", "re-read files in the light of a tag"),
     "embed": ("cli.embed", "give documents vectors of the model in use"),
     "dead": ("cli.dead", "list, show and replay dead letters"),
     "status": ("cli.status", "show the running processes"),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from cli import models_data, models_evaluate, models_export, models_publish, models_repository, models_train
+from cli import (
+    models_data,
+    models_evaluate,
+    models_evidence,
+    models_export,
+    models_publish,
+    models_repository,
+    models_train,
+)
 
 #: Each part with its one line of help, in the order in which a model meets them.
 PARTS = (
@@ -12,6 +20,7 @@ PARTS = (
     | models_train.PARTS
     | models_evaluate.PARTS
     | models_export.PARTS
+    | models_evidence.PARTS
     | models_publish.PARTS
     | models_repository.PARTS
 )

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     options = assembly.trend_options(settings)
     if args.top == "0":
         options = replace(options, top=0)
-    paths = _paths(args.files)
+    paths = replayed_files(args.files)
     _check_outputs(args, paths)
     try:
         with contextlib.ExitStack() as stack:
@@ -93,7 +93,7 @@ def _overrides(args: argparse.Namespace) -> list[str]:
     return overrides + ([f"decode.shape={args.shape}"] if args.shape else [])
 
 
-def _paths(given: Sequence[str]) -> list[Path]:
+def replayed_files(given: Sequence[str]) -> list[Path]:
     """The files behind the names, in the order of the names. Raises ``SettingsError`` for one that names none."""
     found: dict[str, None] = {}
     for name in given:

@@ -67,7 +67,9 @@ class Topic(msgspec.Struct, frozen=True):
     Vectors are hexadecimal, one signed byte a dimension, all in the
     embedding space ``space``: ``label_vector`` is that of the label, ``centre`` the mean
     direction of the sample posts, ``samples`` those of the single ones. ``posts`` are the
-    sample posts that it rests on, ``steps`` say in words where there was too little
+    sample posts that it rests on, ``learnt`` how many documents without the tag have taken their
+    place since, and ``shift`` by how much the log-odds of all scores move because the topic is more
+    or less frequent among the documents than where the model was fitted. ``steps`` say in words where there was too little
     evidence and what was done instead. ``model`` is the version that scores the evidence.
     """
 
@@ -83,6 +85,8 @@ class Topic(msgspec.Struct, frozen=True):
     centre: str | None = None
     samples: tuple[str, ...] = ()
     posts: int = 0
+    learnt: int = 0
+    shift: float = 0.0
     steps: tuple[str, ...] = ()
     model: str = ""
 

@@ -25,10 +25,16 @@ ABOUT: Final = "about"
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A logistic regression: ``sigmoid(bias + sum(weights[name] * feature[name]))``."""
+    """A logistic regression: ``sigmoid(bias + sum(weights[name] * feature[name]))``.
+
+    ``share`` of what it was fitted on was about the topic; ``shift`` is what is added where
+    nobody knows yet how frequent a topic is among the documents: most are rare.
+    """
 
     bias: float
     weights: dict[str, float]
+    share: float = 0.5
+    shift: float = 0.0
 
 
 class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

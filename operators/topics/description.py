@@ -26,7 +26,7 @@ from groundswell.trends import Sample, Trend
 from inference.evidence_model import EvidenceModel
 from operators import hashtags
 from operators.distinctive_words import FEWEST_TEXTS, LEAST_RATIO, SMALLEST_SHARE, distinct
-from operators.topics.evidence import MOST, log_ratio, tokens
+from operators.topics.evidence import MOST, form_of, log_ratio, tokens
 from operators.words import words
 
 #: Words that a label names for people, and those that its vector is made of.
@@ -100,7 +100,7 @@ def describe(
         label=_label(phrase, named[:NAMED]),
         words=telling,
         vocabulary=vocabulary,
-        posts=len(posts.said),
+        posts=len(trend.samples),
         steps=tuple(steps),
         model=model.name,
     )
@@ -170,10 +170,17 @@ def _set_apart(
         # The score of a word is its log ratio over its standard deviation, about one over the root of its count.
         told = {word: min(MOST, score / max(1, counts[word]) ** 0.5) for word, score in trend.words}
         return {**_of_words([trend.tag], model), **told}, trend.words
-    ratios = {token: log_ratio(count, number, model.share(token)) for token, count in counts.items()}
+    return vocabulary_of(counts, number, model), _telling_words(posts.words, dict(trend.words), model)
+
+
+def vocabulary_of(counts: Mapping[str, int], posts: int, model: EvidenceModel) -> dict[str, float]:
+    """What sets posts apart: the tokens that are more frequent among them than in posts at large, with their weights.
+
+    ``counts`` say how many of the ``posts`` have each.
+    """
+    ratios = {token: log_ratio(count, posts, model.share(token)) for token, count in counts.items()}
     telling = sorted((token for token in ratios if ratios[token] > 0), key=lambda each: -ratios[each] * counts[each])
-    vocabulary = {token: round(ratios[token], 3) for token in telling[:MOST_VOCABULARY]}
-    return vocabulary, _telling_words(posts.words, dict(trend.words), model)
+    return {token: round(ratios[token], 3) for token in telling[:MOST_VOCABULARY]}
 
 
 def _telling_words(
@@ -207,18 +214,20 @@ def _label(phrase: str, named: Sequence[str]) -> str:
 def _placed(
     topic: Topic, label: str, plain: Sequence[str], embed: Embed | None, space: str | None, model: EvidenceModel
 ) -> Topic:
-    """The topic with its vectors, where it can have some."""
+    """The topic with its vectors, where it can have some, and as rare as topics are."""
     if embed is None or space is None:
-        return replace(topic, steps=(*topic.steps, "no model makes vectors: posts are compared by words alone"))
-    if space != model.space:
+        topic = replace(topic, steps=(*topic.steps, "no model makes vectors: posts are compared by words alone"))
+    elif space != model.space:
         said = f"the evidence model knows no vectors of the space {space}: posts are compared by words alone"
-        return replace(topic, steps=(*topic.steps, said))
-    vectors = embed([label, *plain])
-    of_posts = [vector for vector in vectors[1:] if vector is not None]
-    centre = mean_direction(of_posts) if of_posts else None
-    return replace(
-        topic,
-        space=space,
-        label_vector=None if vectors[0] is None else vectors[0].hex(),
-        centre=None if centre is None else centre.hex(),
-    )
+        topic = replace(topic, steps=(*topic.steps, said))
+    else:
+        vectors = embed([label, *plain])
+        of_posts = [vector for vector in vectors[1:] if vector is not None]
+        centre = mean_direction(of_posts) if of_posts else None
+        topic = replace(
+            topic,
+            space=space,
+            label_vector=None if vectors[0] is None else vectors[0].hex(),
+            centre=None if centre is None else centre.hex(),
+        )
+    return replace(topic, shift=model.forms[form_of(topic)].shift)

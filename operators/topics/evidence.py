@@ -25,13 +25,15 @@ VOCABULARY: Final = "vocabulary"
 #: 1 where the post carries the tag.
 TAGGED: Final = "tagged"
 
-#: Forms of evidence, and their features: of posts that are like the topic's own; of those without a vector, or
-#: against a topic without; of those against a topic that is nothing but a label.
+#: Forms of evidence, and their features: of posts that are like the topic's own; like the documents that a topic has
+#: learnt from; of posts without a vector, or against a topic without; and against one that is nothing but a label.
 POSTS: Final = "posts"
+LEARNT: Final = "learnt"
 WORDS: Final = "words"
 ONLY_LABEL: Final = "label"
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     POSTS: (CENTRE, LABEL, VOCABULARY, TAGGED),
+    LEARNT: (CENTRE, LABEL, VOCABULARY, TAGGED),
     WORDS: (VOCABULARY, TAGGED),
     ONLY_LABEL: (LABEL, VOCABULARY, TAGGED),
 }
@@ -61,6 +63,15 @@ def log_ratio(count: int, posts: int, share: float) -> float:
     ``count`` of ``posts`` have it; :data:`PRIOR_POSTS` more are taken to use it as posts at large do.
     """
     return min(MOST, log((count / share + PRIOR_POSTS) / (posts + PRIOR_POSTS)))
+
+
+def form_of(topic: Topic) -> str:
+    """The form of the evidence of a post with a vector against a topic."""
+    if topic.label_vector is None:
+        return WORDS
+    if topic.centre is None:
+        return ONLY_LABEL
+    return LEARNT if topic.learnt else POSTS
 
 
 class Evidence:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from groundswell.topics import Topic
 from inference.evidence_model import EvidenceModel, probabilities
-from operators.topics.evidence import ONLY_LABEL, POSTS, WORDS, Evidence, Floats
+from operators.topics.evidence import LEARNT, ONLY_LABEL, POSTS, TAGGED, WORDS, Evidence, Floats
 
 #: Posts that are scored at once: their table fits into the processor's caches.
 AT_ONCE: Final = 512
@@ -20,13 +21,16 @@ class TopicScorer:
 
     The form of the evidence follows from what there is: a topic of posts and a post with a
     vector are compared by vectors and words, a topic that is only a label by that and its
-    words, and what lacks a vector by words alone.
+    words, and what lacks a vector by words alone. Each topic's ``shift`` is added, save where
+    a post carries the tag.
     """
 
     def __init__(self, topics: Sequence[Topic], model: EvidenceModel) -> None:
         self._topics = tuple(topics)
         self._model = model
         self._evidence = Evidence(self._topics, model) if self._topics else None
+        self._learnt = np.array([topic.learnt > 0 for topic in self._topics], dtype=bool)
+        self._shifts = np.array([topic.shift for topic in self._topics], dtype=np.float64)
 
     def score(self, texts: Sequence[str], vectors: Sequence[bytes | None], hashtags: Sequence[Sequence[str]]) -> Floats:
         """Calibrated probabilities ``[posts, topics]``.
@@ -46,10 +50,18 @@ class TopicScorer:
         if evidence is None:
             return np.zeros((len(texts), 0))
         features, has_vector = evidence.features(texts, vectors, hashtags)
-        by_posts = np.outer(has_vector, evidence.has_centre & evidence.has_label)
-        by_label = np.outer(has_vector, ~evidence.has_centre & evidence.has_label)
-        logits = model.logits(WORDS, features)
-        for form, where in ((POSTS, by_posts), (ONLY_LABEL, by_label)):
+        logits = np.zeros((len(texts), len(self._topics)))
+        for form, where in self._forms(evidence, has_vector):
             if where.any():
                 logits = np.where(where, model.logits(form, features), logits)
-        return probabilities(logits)
+        # How frequent a topic is says nothing of posts that carry its tag.
+        return probabilities(logits + self._shifts * (1 - features[TAGGED]))
+
+    def _forms(self, evidence: Evidence, has_vector: NDArray[np.bool_]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+        """Where which form of evidence is there ``[posts, topics]``."""
+        full = evidence.has_centre & evidence.has_label
+        label = ~evidence.has_centre & evidence.has_label
+        yield POSTS, np.outer(has_vector, full & ~self._learnt)
+        yield LEARNT, np.outer(has_vector, full & self._learnt)
+        yield ONLY_LABEL, np.outer(has_vector, label)
+        yield WORDS, ~np.outer(has_vector, full | label)
