@@ -148,8 +148,10 @@ class Services:
 
     def declare(self, tag: str) -> tuple[bool, str]:
         before = self._insist(self._store.labels)
-        keep = {tag, *self._insist(self._board.topics)[1], *self._recent_tags()}
-        found = self._insist(lambda: self._store.declare([tag], keep=keep, max_labels=self._given.max_labels))
+        active = self._insist(self._board.topics)[1]
+        keep = self._recent_tags()
+        # Those that are active come before it: a cap that is reached refuses the newcomer.
+        found = self._insist(lambda: self._store.declare([*active, tag], keep=keep, max_labels=self._given.max_labels))
         refused = next((each.detail for each in found.refused if each.tag == tag), "")
         return tag not in before.fields, refused
 
