@@ -75,8 +75,8 @@ PARTS = {
     "evidence": Part(
         "fit and publish the model that weighs evidence about topics",
         "Fit the model that says how probably a post is about what a hashtag is about, on judged posts of public "
-        "events, judge it on events that were left out, and publish it. It is for the embedding space of models.posts, and "
-        "needs the word model; fit it again when either changes.",
+        "events, judge it on events that were left out, and publish it. It is for the embedding space of models.posts, "
+        "and needs the word model; fit it again when either changes.",
         _arguments,
         run,
     ),

@@ -31,7 +31,7 @@ from operators.topics.refinement import Documents, prior_shift, refine
 
 #: Tags with fewer posts, or with a smaller share of posts about the event, are no topics to fit on.
 FEWEST_TAGGED: Final = 100
-LEAST_ABOUT: Final = 0.89
+LEAST_ABOUT: Final = 0.88
 #: Places are about more than what happens there.
 PLACES: Final = frozenset(
     {"yyc", "calgary", "alberta", "oklahoma", "moore", "australia", "queensland", "brisbane", "west", "texas", "waco"}

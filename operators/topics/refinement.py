@@ -29,14 +29,14 @@ from operators.topics.evidence import Floats, form_of, tokens
 from operators.topics.score import TopicScorer
 from operators.topics.verdict import logits
 
-#: A document that is about the topic almost for certain.
-CERTAIN: Final = 0.8
-#: Most and fewest documents that stand for its posts; with fewer the topic stays as it is.
+#: The share of all documents about a topic that are so almost for certain: those with the highest probabilities.
+CERTAIN: Final = 0.5
+#: Most and fewest of them that stand for its posts; with fewer the topic stays as it is.
 MOST: Final = 2_000
 FEWEST: Final = 30
 #: Where a smaller share of the documents is about the topic, too many of those that seem to be are about something like
 #: it, and it would drift there.
-LEAST_LEARNT: Final = 0.05
+LEAST_LEARNT: Final = 0.15
 #: Shares of documents are looked for between this and one less it.
 LEAST_SHARE: Final = 1e-5
 _ROUNDS: Final = 200
@@ -59,10 +59,11 @@ def refine(topic: Topic, documents: Documents, model: EvidenceModel, at: datetim
     where the model is of another release.
     """
     shift, scores = _fitted(topic, documents, model)
-    order = np.argsort(-scores, kind="stable")[:MOST].tolist()
-    certain = [place for place in order if scores[place] >= CERTAIN]
-    if len(certain) < FEWEST or float(scores.sum()) < LEAST_LEARNT * documents.among:
+    expected = float(scores.sum())
+    most = min(MOST, int(expected * CERTAIN))
+    if most < FEWEST or expected < LEAST_LEARNT * documents.among:
         return replace(topic, at=at, shift=shift)
+    certain = np.argsort(-scores, kind="stable")[:most].tolist()
     said = distinct([tokens(documents.texts[place], documents.hashtags[place]) for place in certain])
     counts = Counter(token for each in said for token in each)
     vectors = [vector for place in certain if (vector := documents.vectors[place]) is not None]
