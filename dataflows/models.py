@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from connectors.elasticsearch_schema import EMBEDDING_DIMENSIONS
 from groundswell.errors import ModelError
-from groundswell.records import Analysis
+from groundswell.records import Analysis, Scores
 from groundswell.settings import Settings
 from inference.champion import Rules
 from inference.champion_router import ChampionRouter
@@ -140,9 +140,15 @@ class ServedModel:
 
         Raises ``ModelError`` without a cross-encoder.
         """
-        ask = partial(self._engine.submit, lane=lane)
-        answers = by_entailment(ask, texts, {hypothesis: hypothesis}, sentence="{}", several=True)
+        answers = self.labelled(texts, {hypothesis: hypothesis}, "{}", several=True, lane=lane)
         return [None if isinstance(answer, RowError) else answer.scores[hypothesis] for answer in answers]
+
+    def labelled(
+        self, texts: Sequence[str], labels: Mapping[str, str], sentence: str, *, several: bool, lane: Lane = Lane.LIVE
+    ) -> list[Scores | RowError]:
+        """Zero-shot scores of labels by a cross-encoder; see :func:`~inference.zero_shot.by_entailment`."""
+        ask = partial(self._engine.submit, lane=lane)
+        return by_entailment(ask, texts, labels, sentence=sentence, several=several)
 
     def serving(self) -> tuple[str, ...]:
         """``name@version`` of what answers now, also after a swap."""
@@ -216,7 +222,13 @@ def open_model(
     manifest = posts_manifest(settings)
     if manifest is None:
         return None
-    pairs = _cross_encoder(settings) if pairs_too else None
+    pairs = cross_encoder(settings) if pairs_too else None
+    if pairs_too and pairs is None and settings.reclassify.cross_encoder:
+        _LOG.warning(
+            "the repository holds no model %s, so the evidence alone decides: publish one, or set "
+            "reclassify.cross_encoder to another or to nothing",
+            parse(settings.reclassify.cross_encoder)[0],
+        )
     heads = {head.task for head in manifest.heads}
     answered = tuple(task for task in OF_DOCUMENTS if task in tasks and task in heads)
     if not answered:
@@ -225,13 +237,35 @@ def open_model(
             "(groundswell models list)"
         )
     rules = Rules(models.canary, models.drift_rows, models.drift_limit, models.roll_back) if judged else Rules()
-    router = ChampionRouter(
-        model_repository(settings),
-        dict.fromkeys(answered, models.posts) | ({NLI: pairs} if pairs else {}),
-        model_loader(settings, (*answered, NLI) if pairs else answered),
-        refresh=models.refresh if shared else 0.0,
-        rules=rules,
-    )
+    serving = dict.fromkeys(answered, models.posts) | ({NLI: pairs} if pairs else {})
+    return _served(settings, serving, answered, pairs, rules, shared=shared)
+
+
+def open_cross_encoder(settings: Settings) -> ServedModel | None:
+    """The model that reads pairs alone, verified and warm; ``None`` where :func:`cross_encoder` is."""
+    pairs = cross_encoder(settings)
+    return None if pairs is None else _served(settings, {NLI: pairs}, (), pairs, Rules())
+
+
+def cross_encoder(settings: Settings) -> str | None:
+    """The reference of the model that reads pairs; ``None`` where none is wanted, or the repository holds none."""
+    reference = settings.reclassify.cross_encoder
+    return reference if reference and parse(reference)[0] in model_repository(settings).models() else None
+
+
+def _served(
+    settings: Settings,
+    serving: Mapping[str, str],
+    answered: tuple[str, ...],
+    pairs: str | None,
+    rules: Rules,
+    *,
+    shared: bool = False,
+) -> ServedModel:
+    models = settings.models
+    refresh = models.refresh if shared else 0.0
+    load = model_loader(settings, tuple(serving))
+    router = ChampionRouter(model_repository(settings), serving, load, refresh=refresh, rules=rules)
     told = Path(models.live_latency or Path(settings.job.data_dir) / "live-latency")
     try:
         engine = Engine(router, engine_limits(settings), live_latency=LiveLatency(told) if shared else None)
@@ -239,19 +273,3 @@ def open_model(
         router.close()
         raise
     return ServedModel(engine, router, answered, models.provider, pairs)
-
-
-def _cross_encoder(settings: Settings) -> str | None:
-    """The reference of the model that reads pairs; ``None`` where none is wanted, or the repository holds none."""
-    reference = settings.reclassify.cross_encoder
-    if not reference:
-        return None
-    name, _ = parse(reference)
-    if name not in model_repository(settings).models():
-        _LOG.warning(
-            "the repository holds no model %s, so the evidence alone decides: publish one, or set "
-            "reclassify.cross_encoder to another or to nothing",
-            name,
-        )
-        return None
-    return reference
