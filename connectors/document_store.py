@@ -164,11 +164,11 @@ class DocumentStore(Protocol):
     def declare(self, tags: Collection[str], *, keep: Collection[str] | None = None, max_labels: int) -> Declared:
         """Let documents be scored and sorted by these tags, in what there is and in what is made later.
 
-        Repetition is harmless. Of the labels that were live, only those among ``keep`` stay so
-        beside ``tags`` (all of them when it is ``None``): an index that is made later does not
-        have the others; what is scored stays. At most ``max_labels`` are live: tags that were
-        come first, then the others in their order, then what is kept. A tag that gets no field
-        is refused, and the others go on.
+        Repetition is harmless. Of the labels that were live, only those among ``keep`` and
+        ``tags`` stay so (all of them when ``keep`` is ``None``): an index that is made later
+        does not have the others; what is scored stays. At most ``max_labels`` are live: what
+        is beyond that is refused, the last of ``tags`` first, and never for what stays. A tag
+        that gets no field is refused with the reason, and the others go on.
         """
         ...
 

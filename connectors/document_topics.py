@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import isfinite
 
 from connectors.document_query import QueryError, check_limit
@@ -40,6 +41,7 @@ __all__ = [
     "Span",
     "check_candidates",
     "check_score",
+    "choose",
     "not_a_tag",
 ]
 
@@ -59,6 +61,25 @@ def not_a_tag(tag: str) -> str:
     except UnicodeEncodeError:
         return "it is no Unicode"
     return ""
+
+
+def choose(tags: Collection[str], live: Collection[str], max_labels: int) -> tuple[list[str], list[RefusedTag]]:
+    """Of tags that are to be declared those that may be, beside what is live and stays so, and why not the others."""
+    chosen: list[str] = []
+    refused: list[RefusedTag] = []
+    room = max_labels - len(live)
+    for tag in dict.fromkeys(tags):
+        if why := not_a_tag(tag):
+            refused.append(RefusedTag(tag, "not_a_tag", f"{tag[:80]!r} can have no field: {why}"))
+        elif tag in live or room > 0:
+            chosen.append(tag)
+            room -= tag not in live
+        else:
+            detail = (
+                f"{len(live)} labels are live, and at most {max_labels} may be: wait for a trend to end, or allow more"
+            )
+            refused.append(RefusedTag(tag, "cap", detail))
+    return chosen, refused
 
 
 def check_candidates(vector: bytes, space: str | None, k: int) -> str:

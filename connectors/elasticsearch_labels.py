@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from connectors.classification_json import TOPICS
-from connectors.document_topics import Declared, Labels, RefusedTag, not_a_tag
+from connectors.document_topics import Declared, Labels, RefusedTag, choose, not_a_tag
 from connectors.elasticsearch_client import ElasticsearchClient, Rejected, TooLarge
 from connectors.elasticsearch_deletes import READABLE
 from connectors.elasticsearch_indices import ask
@@ -83,26 +83,23 @@ class ElasticsearchLabels:
 
     def declare(self, tags: Collection[str], keep: Collection[str] | None, max_labels: int) -> Declared:
         """Like :meth:`connectors.document_store.DocumentStore.declare`."""
-        refused = [RefusedTag(tag, "not_a_tag", f"{tag[:80]!r}: {why}") for tag in tags if (why := not_a_tag(tag))]
-        sound = [tag for tag in dict.fromkeys(tags) if not not_a_tag(tag)]
         with self._lock:
             before = self._live()
-            sound.sort(key=lambda tag: field_of(tag) not in before)
-            for tag in sound[max_labels:]:
-                detail = f"{max_labels} labels are live already; end a trend, or raise the most labels"
-                refused.append(RefusedTag(tag, "cap", detail))
-            wanted = {field_of(tag): label_field(tag) for tag in sound[:max_labels]}
-            kept = before if keep is None else {field_of(tag): label_field(tag) for tag in keep if not not_a_tag(tag)}
-            others = [field for field in kept if field not in wanted][: max_labels - len(wanted)]
-            live = self._put_template(before, {**wanted, **{field: kept[field] for field in others}})
+            of_tag = {field_of(tag): tag for tag in (*tags, *(keep or ())) if not not_a_tag(tag)}
+            staying = {name: field for name, field in before.items() if keep is None or name in of_tag}
+            chosen, refused = choose(tags, {of_tag.get(name, name) for name in staying}, max_labels)
+            wanted = {field_of(tag): label_field(tag) for tag in chosen}
+            live = self._put_template(before, staying | wanted)
             tried = self._put_fields(self._indices(), {name: field for name, field in wanted.items() if name in live})
             declared: list[str] = []
             full: set[str] = set()
-            for tag in sound[:max_labels]:
+            for tag in chosen:
                 field = field_of(tag)
                 outcomes = {index: _worst(outcome, field) for index, outcome in tried.items()}
                 no_room = frozenset(index for index, outcome in outcomes.items() if outcome == "full")
-                self._full[tag] = no_room
+                self._full.pop(tag, None)
+                if no_room:
+                    self._full[tag] = no_room
                 if fault := _fault(tag, outcomes, in_template=field in live):
                     refused.append(fault)
                 else:

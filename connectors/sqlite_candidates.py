@@ -23,6 +23,7 @@ _BLOCK = 8_192
 _COLUMNS = ", ".join(
     ["documents.row", "id", "document", "space", "vector", *(f"scored.{name}" for name in CLASSIFICATION_COLUMNS)]
 )
+_ALL_VECTORS = "SELECT row, vector FROM embeddings WHERE space = ? AND vector IS NOT NULL"
 _VECTORS = "LEFT JOIN embeddings ON embeddings.row = documents.row"
 _SCORES = (
     "LEFT JOIN classifications AS scored ON scored.row = documents.row "
@@ -45,8 +46,12 @@ def nearest(connection: sqlite3.Connection, vector: bytes, k: int, selection: Se
     """Like :meth:`connectors.document_store.DocumentStore.nearest_candidates`."""
     check_candidates(vector, selection.space, k)
     best = Nearest(vector, k)
-    source, condition, parameters = _where(selection)
-    rows = connection.execute(f"SELECT documents.row, vector FROM {source} WHERE {condition}", parameters)  # noqa: S608
+    if selection == Selection(tag=selection.tag, space=selection.space):
+        # Nothing but the vectors need be read.
+        rows = connection.execute(_ALL_VECTORS, (selection.space,))
+    else:
+        source, condition, parameters = _where(selection)
+        rows = connection.execute(f"SELECT documents.row, vector FROM {source} WHERE {condition}", parameters)  # noqa: S608
     while block := rows.fetchmany(_BLOCK):
         best.compare(block)
     cosines = best.found()

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from connectors.document_topics import Declared, Labels, RefusedTag, not_a_tag
+from connectors.document_topics import Declared, Labels, choose
 from connectors.sqlite_search import from_microseconds, microseconds
 from groundswell.topics import Classification, field_of
 
@@ -24,17 +24,11 @@ def declare(
     connection: sqlite3.Connection, tags: Collection[str], keep: Collection[str] | None, max_labels: int
 ) -> Declared:
     """Like :meth:`connectors.document_store.DocumentStore.declare`, inside the open transaction."""
-    refused = [RefusedTag(tag, "not_a_tag", f"{tag[:80]!r}: {why}") for tag in tags if (why := not_a_tag(tag))]
-    before = labels(connection).live
-    sound = sorted((tag for tag in dict.fromkeys(tags) if not not_a_tag(tag)), key=lambda tag: tag not in before)
-    detail = f"{max_labels} labels are live already; end a trend, or raise the most labels"
-    refused += [RefusedTag(tag, "cap", detail) for tag in sound[max_labels:]]
-    wanted = sound[:max_labels]
-    kept = before if keep is None else [tag for tag in keep if not not_a_tag(tag)]
-    others = [tag for tag in kept if tag not in wanted][: max_labels - len(wanted)]
+    stay = {tag for tag in labels(connection).live if keep is None or tag in keep or tag in tags}
+    chosen, refused = choose(tags, stay, max_labels)
     connection.execute("UPDATE labels SET live = 0")
-    connection.executemany(_PUT_LABEL, ((tag, field_of(tag)) for tag in (*wanted, *others)))
-    return Declared(tuple(wanted), tuple(refused))
+    connection.executemany(_PUT_LABEL, ((tag, field_of(tag)) for tag in sorted(stay.union(chosen))))
+    return Declared(tuple(chosen), tuple(refused))
 
 
 def labels(connection: sqlite3.Connection) -> Labels:

@@ -11,7 +11,9 @@ from connectors.document_store import DocumentStore
 from connectors.documents import open_document_store
 from connectors.elasticsearch_writer import BulkLimits
 from groundswell.waits import Waits
+from tests.connectors.clusters import Cluster
 from tests.connectors.documents import Open
+from tests.stack.elasticsearch import ElasticsearchServer
 
 
 @pytest.fixture(params=["sqlite", pytest.param("elasticsearch", marks=pytest.mark.stack)])
@@ -42,3 +44,11 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
 @pytest.fixture
 def store(open_store: Open) -> DocumentStore:
     return open_store()
+
+
+@pytest.fixture
+def cluster(elasticsearch: ElasticsearchServer) -> Iterator[Cluster]:
+    """An alias of the test's own, and stores that are opened on it."""
+    cluster = Cluster(elasticsearch)
+    yield cluster
+    cluster.close()
