@@ -19,6 +19,7 @@ COMMANDS = {
     "search": ("cli.search", "search the documents"),
     "trends": ("cli.trends", "show what trends now, or replay files offline"),
     "topics": ("cli.topics", "re-read files in the light of a tag"),
+    "classify": ("cli.classify", "say which of your labels fits a text"),
     "evaluate": ("cli.evaluate", "measure searches by what people judged"),
     "embed": ("cli.embed", "give documents vectors of the model in use"),
     "dead": ("cli.dead", "list, show and replay dead letters"),
