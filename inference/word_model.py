@@ -47,7 +47,9 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     Two words that are seen together more often than by chance cost ``pair`` times the
     logarithm of that ratio less. A word of the posts is as probable as ``evidence`` ·
     c / (c + ``half``) makes it where c is its count, if that is more. A boundary that a
-    spelling shows costs ``shown`` less, one that it does not show ``hidden`` more.
+    spelling shows costs ``shown`` less, one that is one of two that it may mean ``either`` less, one
+    that it does not show ``hidden`` more, and across one that is shown a word of at most
+    ``familiar`` loses only ``crossed`` of what it would save; between letters and digits there may always be one.
     """
 
     scale: float
@@ -63,7 +65,10 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     evidence: float
     half: float
     shown: float
+    either: float
     hidden: float
+    crossed: float
+    familiar: float
 
 
 class WordFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -85,10 +90,10 @@ class WordFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Boundaries(NamedTuple):
-    """The places between characters where a spelling says that a word begins (``shown``) or may begin (``open``)."""
+    """The places between characters where a spelling says that a word begins (``shown``) or may begin (``either``)."""
 
     shown: frozenset[int]
-    open: frozenset[int] = frozenset()
+    either: frozenset[int] = frozenset()
 
 
 #: The cheapest reading that ends with a word: its cost, the word, and the reading before.
@@ -150,6 +155,8 @@ class WordModel:
         offsets = [0, *accumulate(map(len, atoms))]
         found = evidence or {}
         costs, pairs = self._costs, self._pairs
+        shown = boundaries.shown if boundaries else ()
+        crossing = self.weights.crossed - self.weights.shown
         best: list[_Reading] = [(0.0, "", None)]
         # Readings that end with a known word, by where they end: these can make a pair with the next.
         endings: list[list[_Reading]] = [[]]
@@ -157,7 +164,7 @@ class WordModel:
         for end, at in enumerate(offsets[1:], 1):
             cheapest = unknown.reading(end, best)
             known: list[_Reading] = []
-            toll = self._toll(at, boundaries) if boundaries and at < len(text) else 0.0
+            toll = self._toll(text, at, boundaries) if boundaries and at < len(text) else 0.0
             for start in range(end - 1, -1, -1):
                 if at - offsets[start] > LONGEST_WORD:
                     break
@@ -167,6 +174,8 @@ class WordModel:
                     cost = self._with_evidence(word, cost, found[word])
                 if cost is None:
                     continue
+                if shown and cost <= self.weights.familiar:
+                    cost += crossing * sum(offsets[start] < place < at for place in shown)
                 before = best[start]
                 total = before[0] + cost
                 for each in endings[start]:
@@ -195,10 +204,12 @@ class WordModel:
             return self.weights.single
         return self.weights.double if len(word) == 2 and cost > self.weights.common else 0.0
 
-    def _toll(self, at: int, boundaries: Boundaries) -> float:
+    def _toll(self, text: str, at: int, boundaries: Boundaries) -> float:
         if at in boundaries.shown:
             return -self.weights.shown
-        return 0.0 if at in boundaries.open else self.weights.hidden
+        if at in boundaries.either:
+            return -self.weights.either
+        return self.weights.hidden if text[at - 1].isdecimal() == text[at].isdecimal() else 0.0
 
 
 class _Unknown:

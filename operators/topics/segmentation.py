@@ -24,9 +24,11 @@ _JOINERS: Final = "\u200c\u200d"
 class Segmenter:
     """Tells the words of hashtags; threads may share one.
 
-    >>> segmenter.segment("prayforoklahoma", {"PrayForOklahoma": 3, "prayforoklahoma": 8})  # doctest: +SKIP
+    >>> from inference.repository import default_repository
+    >>> segmenter = Segmenter.open(Repository(default_repository()))
+    >>> segmenter.segment("prayforoklahoma", {"PrayForOklahoma": 3, "prayforoklahoma": 8})
     ('pray', 'for', 'oklahoma')
-    >>> segmenter.segment("kaamboltahai", words={"kaam": 9, "bolta": 7, "hai": 12})  # doctest: +SKIP
+    >>> segmenter.segment("kaamboltahai", words={"kaam": 9, "bolta": 7, "hai": 12})
     ('kaam', 'bolta', 'hai')
     """
 
@@ -49,7 +51,7 @@ class Segmenter:
         ``forms`` are the tag's spellings with how often each was seen: of those that show
         where words begin (``PrayForOklahoma``), the most frequent counts, and may be
         overruled by the word model (``iPhone``). ``words`` are the words of its posts with
-        their counts; the tag itself among them says nothing of its inside.
+        their counts; the tag itself among them counts only where the model knows it as a word.
 
         Latin script is read by the word model. Any other is parted at separators, digits
         and changes of script, and inside only where all of it is words of the posts;
@@ -61,7 +63,7 @@ class Segmenter:
         evidence = {
             plain: max(0.0, float(count))
             for word, count in words.items()
-            if (plain := word.replace("'", "")) in folded and plain != folded
+            if (plain := word.replace("'", "")) in folded and (plain != folded or plain in self._model)
         }
         found: list[str] = []
         for run in _runs(folded):
@@ -122,14 +124,16 @@ def _script(character: str) -> str | None:
 
 
 def _spelled(tag: str, forms: Mapping[str, int]) -> Boundaries | None:
-    """What the most frequent of the spellings that show anything shows; None where none does."""
+    """What the most frequent of the spellings with capitals shows; None where it shows nothing inside the tag."""
     votes: Counter[Boundaries] = Counter()
     for form, count in forms.items():
         spelling = normalize("NFKC", form.lstrip("#"))
-        if len(spelling) == len(tag) and spelling.casefold() == tag:
+        if len(spelling) == len(tag) and spelling.casefold() == tag and not (spelling.islower() or spelling.isupper()):
             votes[_boundaries(spelling)] += count
-    votes.pop(Boundaries(frozenset(), frozenset()), None)
-    return min(votes, key=lambda each: (-votes[each], sorted(each.shown), sorted(each.open)), default=None)
+    if not votes:
+        return None
+    chosen = min(votes, key=lambda each: (-votes[each], sorted(each.shown), sorted(each.either)))
+    return chosen if chosen.shown or chosen.either else None
 
 
 def _boundaries(spelling: str) -> Boundaries:
@@ -138,16 +142,14 @@ def _boundaries(spelling: str) -> Boundaries:
     A capital after a small letter begins one. Of capitals that run into small letters
     either the last or the small letter after it does (``NHSDirect``, ``UScitizen``).
     """
-    shown, may = set(), set()
+    shown, either = set(), set()
     for at in range(1, len(spelling)):
         before, here = spelling[at - 1], spelling[at]
         if before.islower() and here.isupper():
             shown.add(at)
         elif before.isupper() and here.isupper() and spelling[at + 1 : at + 2].islower():
-            may |= {at, at + 1}
-    if shown or may:
-        may |= {at for at in range(1, len(spelling)) if spelling[at - 1].isdecimal() != spelling[at].isdecimal()}
-    return Boundaries(frozenset(shown), frozenset(may - shown))
+            either |= {at, at + 1}
+    return Boundaries(frozenset(shown), frozenset(either - shown))
 
 
 def _within(boundaries: Boundaries | None, run: _Run) -> Boundaries | None:
