@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +11,14 @@ from contextlib import contextmanager
 from functools import partial
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.text import Text
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli import stores
 from cli.options import load
 from cli.printing import printable
+from cli.progress_columns import Rate, Waiting, waited_for
 from cli.progress_lines import Pace, lines
+from cli.stopping import stopped_by_signals
 from connectors.document_store import DocumentStore
 from connectors.document_vectors import SpaceCount
 from dataflows import models
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             _print_status(store.count_spaces(), space, as_json=args.json)
             return 0
         stop = threading.Event()
-        with _stopped_by_signals(stop):
+        with stopped_by_signals(stop):
             filled, left = _fill(settings, store, stop, args.limit)
     print(json.dumps({**filled._asdict(), "left": left}) if args.json else _said(filled, left))
     return 130 if stop.is_set() else 0
@@ -79,7 +79,7 @@ def begin(settings: Settings, model: str, repository: str) -> int:
     try:
         space = models.embedding_space(settings)
         print(f"giving the stored documents vectors of the space {printable(space)}", file=sys.stderr)
-        with stores.documents(settings) as store, _stopped_by_signals(stop):
+        with stores.documents(settings) as store, stopped_by_signals(stop):
             store.prepare()
             filled, left = _fill(settings, store, stop, None)
     except GroundswellError as error:
@@ -127,24 +127,6 @@ def _print_status(counts: Sequence[SpaceCount], space: str, *, as_json: bool) ->
     print(f"{left:>14,}  to do: groundswell embed" if left else f"all documents have the space {printable(space)}")
 
 
-class _Rate(ProgressColumn):
-    """Documents a second of late."""
-
-    def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")
-
-
-class _Waiting(ProgressColumn):
-    """What is waited for."""
-
-    def __init__(self, waits: Waits) -> None:
-        super().__init__()
-        self._waits = waits
-
-    def render(self, task: Task) -> Text:  # noqa: ARG002
-        return Text(_named(self._waits))
-
-
 @contextmanager
 def _progress(total: int, waits: Waits) -> Iterator[Callable[[int], None]]:
     """A bar with rate and time left on a terminal, otherwise a line now and then."""
@@ -158,40 +140,18 @@ def _progress(total: int, waits: Waits) -> Iterator[Callable[[int], None]]:
                 done += more
                 pace.show(done, total)
 
-        with lines(lambda: f"{pace.line('documents')} {_named(waits)}".rstrip()):
+        with lines(lambda: f"{pace.line('documents')} {waited_for(waits)}".rstrip()):
             yield advance
         return
     bar = Progress(
         TextColumn("embedding"),
         BarColumn(),
         MofNCompleteColumn(),
-        _Rate(),
+        Rate(),
         TimeRemainingColumn(),
-        _Waiting(waits),
+        Waiting(waits),
         console=Console(stderr=True),
         speed_estimate_period=60.0,
     )
     with bar:
         yield partial(bar.advance, bar.add_task("", total=total))
-
-
-def _named(waits: Waits) -> str:
-    return "; ".join(f"waiting for {name}: {reason}" for name, reason in waits.current().items())
-
-
-@contextmanager
-def _stopped_by_signals(stop: threading.Event) -> Iterator[None]:
-    """The first SIGINT or SIGTERM asks for the end, the next one ends the process as it always does."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def on_signal(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, on_signal)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

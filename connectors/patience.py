@@ -6,14 +6,17 @@ import random
 import threading
 from collections.abc import Callable
 from itertools import count
+from typing import TypeVar
 
 from groundswell import metrics
-from groundswell.errors import Draining
+from groundswell.errors import Draining, Unavailable
 from groundswell.waits import Waits
 
 #: How often ``keep_waiting`` is asked, in seconds.
 _SLICE = 0.1
 _HOLDERS = count()
+
+T = TypeVar("T")
 
 
 class Patience:
@@ -69,3 +72,18 @@ class Patience:
         """The dependency answered (or is no longer asked)."""
         self.attempts = 0
         self._waits.end(self._dependency, self._holder)
+
+
+def insist(ask: Callable[[], T], waits: Waits, keep_waiting: Callable[[], bool]) -> T:
+    """What ``ask`` gives once it raises no ``Unavailable``; raises ``Draining`` when the wait may last no longer."""
+    patience: Patience | None = None
+    while True:
+        try:
+            answer = ask()
+        except Unavailable as error:
+            patience = patience or Patience(error.dependency, waits, keep_waiting)
+            patience.pause(error.reason)
+        else:
+            if patience is not None:
+                patience.succeeded()
+            return answer

@@ -6,25 +6,25 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from connectors.document_store import DocumentStore
-from connectors.patience import Patience
+from connectors.patience import insist
 from connectors.redis_topics import TopicBoard
 from connectors.trend_feed import Roster
 from dataflows.host import now
 from dataflows.models import ServedModel, model_repository
-from groundswell.errors import ModelError, Unavailable
+from groundswell.errors import ModelError
 from groundswell.in_flight import InFlight
 from groundswell.metrics import DOCUMENTS_JUDGED
 from groundswell.settings import Settings
 from groundswell.topics import Progress, Topic, TopicsKnown
-from groundswell.trends import TrendEvent
+from groundswell.trends import Trend, TrendEvent
 from groundswell.waits import Waits
 from inference.evidence_model import EvidenceModel
 from inference.limits import Lane
 from inference.names import parse
-from operators.topics.description import Segments, describe
+from operators.topics.description import Embed, Segments, describe, describe_label
 from operators.topics.inline import InlineTopics
 from operators.topics.judging import EvidenceJudge, LabelJudge, Read
 from operators.topics.rescoring import Judge, RescoringOptions
@@ -108,6 +108,34 @@ def _reader(model: ServedModel, template: str, lane: Lane) -> Read:
     return read
 
 
+class Describer:
+    """Makes topics, with the models of the settings. Raises ``ModelError`` where the repository lacks one."""
+
+    def __init__(self, settings: Settings, model: ServedModel | None) -> None:
+        self.evidence: Final = open_evidence(settings)
+        self._segmenter: Segments = Segmenter.open(model_repository(settings))
+        self._model = model
+
+    def of_trend(self, trend: Trend, known: Topic | None) -> Topic:
+        """The topic of a trend, made now: later than the ``known`` one of its tag."""
+        embed, space = self._vectors()
+        return describe(trend, self._segmenter, embed, space, _after(known), self.evidence)
+
+    def of_label(self, tag: str, label: str, known: Topic | None) -> Topic:
+        """The topic that a person names, likewise."""
+        embed, space = self._vectors()
+        return describe_label(tag, label, embed, space, _after(known), self.evidence)
+
+    def _vectors(self) -> tuple[Embed | None, str | None]:
+        space = None if self._model is None else self._model.embedding_space()
+        return (None, None) if self._model is None or space is None else (self._model.vectors, space)
+
+
+def _after(known: Topic | None) -> datetime:
+    # A clock that was set back must not make the newer topic look older.
+    return now() if known is None else max(now(), known.at + timedelta(microseconds=1))
+
+
 class Services:
     """What a re-reading asks of the world; see :class:`operators.topics.rescore.TopicServices`.
 
@@ -128,23 +156,14 @@ class Services:
         self._store = store
         self._board = board
         self._roster = roster
-        self._model = model
+        self._describer = Describer(settings, model)
         self._waits = waits
         self._keep_waiting = keep_waiting
-        self._evidence = open_evidence(settings)
-        self._segmenter: Segments = Segmenter.open(model_repository(settings))
         self._reports: dict[str, TopicsKnown] = {}
         self._asked = 0.0
 
     def describe(self, event: TrendEvent, known: Topic | None) -> Topic:
-        at = now()
-        if known is not None:
-            # A clock that was set back must not make the newer topic look older.
-            at = max(at, known.at + timedelta(microseconds=1))
-        model = self._model
-        space = None if model is None else model.embedding_space()
-        embed = None if model is None or space is None else model.vectors
-        return describe(event.trend, self._segmenter, embed, space, at, self._evidence)
+        return self._describer.of_trend(event.trend, known)
 
     def declare(self, tag: str) -> tuple[bool, str]:
         before = self._insist(self._store.labels)
@@ -186,14 +205,4 @@ class Services:
         return {trend.tag for trend in trends if trend.active or (trend.until is not None and trend.until > since)}
 
     def _insist(self, ask: Callable[[], T]) -> T:
-        patience: Patience | None = None
-        while True:
-            try:
-                answer = ask()
-            except Unavailable as error:
-                patience = patience or Patience(error.dependency, self._waits, self._keep_waiting)
-                patience.pause(error.reason)
-            else:
-                if patience is not None:
-                    patience.succeeded()
-                return answer
+        return insist(ask, self._waits, self._keep_waiting)
