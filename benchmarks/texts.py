@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-_DATA: Final = Path(os.environ.get("GROUNDSWELL_SHARED_DATA") or ROOT.parent / "shared" / "data")
+DATA: Final = Path(os.environ.get("GROUNDSWELL_SHARED_DATA") or ROOT.parent / "shared" / "data")
 
 
 def mixed_texts(count: int, *, one_in: int = 0, seed: int = 1) -> list[str]:
@@ -40,7 +40,7 @@ def _shuffled(texts: Sequence[str], draw: random.Random) -> Iterator[str]:
 
 
 def _articles() -> list[str]:
-    archive = _DATA / "topics" / "bbc_news_2004-2005.tar.gz"
+    archive = DATA / "topics" / "bbc_news_2004-2005.tar.gz"
     if not archive.is_file():
         return []
     with tarfile.open(archive) as tar:

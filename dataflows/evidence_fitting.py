@@ -25,7 +25,7 @@ from model_export.evidence_fit import NAME, Rows, common_words, fit
 from model_export.topic_data import SAME, JudgedPost
 from operators import hashtags
 from operators.topics.description import Embed, Segments, describe, describe_label, without_hashtags
-from operators.topics.evidence import FORMS, LEARNT, ONLY_LABEL, POSTS, TAGGED, WORDS, Evidence, Floats, tokens
+from operators.topics.evidence import FORMS, LEARNT, POSTS, SET_APART, TAGGED, WORDS, Evidence, Floats, form_of, tokens
 from operators.topics.offline import trend_of
 from operators.topics.refinement import Documents, prior_shift, refine
 
@@ -86,7 +86,7 @@ class EvidenceFitting:
 
     ``events`` are collections with posts on and off topic; ``elsewhere`` are posts of other
     events, with the names of those; ``at_large`` are posts about anything. ``embed`` gives
-    vectors of ``space``.
+    vectors of ``space``; of an event's posts ``own`` are used.
     """
 
     def __init__(
@@ -97,11 +97,13 @@ class EvidenceFitting:
         segmenter: Segments,
         embed: Embed,
         space: str,
+        own: int = OWN,
     ) -> None:
         texts, words = common_words(tokens(text, hashtags.extract(text)) for text in at_large)
         blank = {form: Weights(0.0, dict.fromkeys(names, 0.0)) for form, names in FORMS.items()}
         self._file = EvidenceFile(forms=blank, texts=texts, words=words)
         self.space: Final = space
+        self._own = own
         others = [*elsewhere, *(JudgedPost("", "", text, about=False) for text in at_large)]
         collections: defaultdict[str, list[JudgedPost]] = defaultdict(list)
         for post in events:
@@ -121,19 +123,17 @@ class EvidenceFitting:
         """The model that knows nothing of the events ``without``, and what each of its forms was fitted on."""
         left_out = {*without, *(SAME[event] for event in without if event in SAME)}
         subjects = [subject for subject in self.subjects if subject.event not in left_out]
-        rows = {
-            POSTS: self._rows(subjects, left_out, lambda subject, _: subject.topic),
-            ONLY_LABEL: self._rows(subjects, left_out, lambda subject, _: subject.only_label),
-        }
+        rows = self._rows(subjects, left_out, lambda subject, _: subject.topic)
+        rows |= self._rows(subjects, left_out, lambda subject, _: subject.only_label)
         rows[WORDS] = rows[POSTS]
         forms = dict(self._file.forms) | {
             form: _first_look(form, fit(rows[form], FORMS[form]), rows[form]) for form in rows
         }
         model = self.model(replace(self._file, forms=forms))
-        rows[LEARNT] = self._rows(
+        rows |= self._rows(
             subjects, left_out, lambda subject, posts: refine(subject.topic, posts.documents(), model, _AT)
         )
-        forms[LEARNT] = fit(rows[LEARNT], FORMS[LEARNT])
+        forms |= {form: fit(rows[form], FORMS[form]) for form in (LEARNT, SET_APART)}
         return replace(self._file, forms=forms), rows
 
     def model(self, file: EvidenceFile) -> EvidenceModel:
@@ -142,19 +142,19 @@ class EvidenceFitting:
 
     def _rows(
         self, subjects: Sequence[Subject], left_out: Collection[str], topic: Callable[[Subject, Judged], Topic]
-    ) -> list[Rows]:
+    ) -> dict[str, list[Rows]]:
+        """The features of the subjects in all settings, against the topic that each has there, by its form."""
         model = self.model(self._file)
-        found = []
+        found: defaultdict[str, list[Rows]] = defaultdict(list)
         for subject in subjects:
             for name, weight in _SETTINGS.items():
                 posts = subject.settings[name]
                 posts = posts.at([place for place, event in enumerate(posts.events) if event not in left_out])
-                features, _ = Evidence([topic(subject, posts)], model).features(
-                    posts.texts, posts.vectors, posts.hashtags
-                )
+                about = topic(subject, posts)
+                features, _ = Evidence([about], model).features(posts.texts, posts.vectors, posts.hashtags)
                 columns = {feature: values[:, 0] for feature, values in features.items()}
-                found.append(Rows(subject.event, columns, posts.about, weight, rare=name == "rare"))
-        return found
+                found[form_of(about)].append(Rows(subject.event, columns, posts.about, weight, rare=name == "rare"))
+        return dict(found)
 
     def _subject(
         self,
@@ -168,7 +168,7 @@ class EvidenceFitting:
         model = self.model(self._file)
         trend = trend_of(tag, [as_post(post) for post in posts])
         topic = describe(trend, segmenter, embed, self.space, _AT, model)
-        own = chosen(posts, OWN, tag)
+        own = chosen(posts, self._own, tag)
         rare = [
             *chosen([post for post in others if post.event not in (event, SAME.get(event))], ELSEWHERE, tag),
             *chosen([post for post in posts if post.about], RARE, tag),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.evidence_fitting import EvidenceFitting, Judged, Subject
+from groundswell.relevance import average_precision, ndcg
 from inference.evidence_model import EvidenceModel
 from model_export.evidence_fit import calibration_error
 from operators.hashtags import extract
@@ -19,7 +20,8 @@ from operators.topics.score import TopicScorer
 #: Settings in which a topic is judged, in the words of people.
 SETTINGS: Final = {"full": "posts as they are", "plain": "posts without hashtags", "rare": "an archive"}
 _AT: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_FIRST: Final = 10
+#: Posts that people look at first.
+FIRST: Final = 10
 
 
 class Scored(NamedTuple):
@@ -56,24 +58,21 @@ def judge(found: Sequence[Scored] | Iterator[Scored]) -> dict[str, float]:
     for each in found:
         name, without = SETTINGS[each.setting], each.untagged
         for figure, value in (
-            ("average precision", average_precision(each.scores[without], each.about[without])),
-            (f"NDCG@{_FIRST}", ndcg(each.scores[without], each.about[without], _FIRST)),
+            ("average precision", ranked_precision(each.scores[without], each.about[without])),
+            (f"NDCG@{FIRST}", ranked_ndcg(each.scores[without], each.about[without])),
             ("calibration error", calibration_error(each.scores, each.about)),
         ):
             figures.setdefault(f"{name}/{figure}", []).append(value)
     return {name: round(float(np.mean(values)), 5) for name, values in figures.items()}
 
 
-def average_precision(scores: NDArray[np.float64], about: NDArray[np.bool_]) -> float:
-    """The mean, over the posts that are about it, of the precision down to each; ties in the order given."""
-    ranked = about[np.argsort(-scores, kind="stable")]
-    precision = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
-    return float(precision[ranked].mean()) if ranked.any() else 0.0
+def ranked_precision(scores: NDArray[np.float64], about: NDArray[np.bool_]) -> float:
+    """Average precision of posts ranked by their scores, ties in the order given; 0 where none is about it."""
+    ranked = about[np.argsort(-scores, kind="stable")].tolist()
+    return average_precision(ranked, sum(ranked)) or 0.0
 
 
-def ndcg(scores: NDArray[np.float64], about: NDArray[np.bool_], first: int) -> float:
-    """Normalised discounted cumulative gain of the first so many (Järvelin and Kekäläinen, 2002), grades 0 and 1."""
-    gains = about[np.argsort(-scores, kind="stable")[:first]]
-    discounts = 1 / np.log2(np.arange(2, first + 2))
-    ideal = float(discounts[: int(min(first, about.sum()))].sum())
-    return float((gains * discounts[: len(gains)]).sum()) / ideal if ideal else 0.0
+def ranked_ndcg(scores: NDArray[np.float64], about: NDArray[np.bool_]) -> float:
+    """NDCG of the first ten, likewise."""
+    grades = about[np.argsort(-scores, kind="stable")].astype(float).tolist()
+    return ndcg(grades, grades, FIRST) or 0.0

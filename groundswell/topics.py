@@ -68,9 +68,11 @@ class Topic(msgspec.Struct, frozen=True):
     embedding space ``space``: ``label_vector`` is that of the label, ``centre`` the mean
     direction of the sample posts, ``samples`` those of the single ones. ``posts`` are the
     sample posts that it rests on, ``learnt`` how many documents without the tag have taken their
-    place since, and ``shift`` by how much the log-odds of all scores move because the topic is more
-    or less frequent among the documents than where the model was fitted. ``steps`` say in words where there was too little
-    evidence and what was done instead. ``model`` is the version that scores the evidence.
+    place since, ``set_apart`` how many documents near it, but not about it, its centre was set apart
+    from, and ``shift`` by how much the log-odds of all scores move because the topic is more
+    or less frequent among the documents than where the model was fitted. ``steps`` say in words
+    where there was too little evidence and what was done instead. ``model`` is the version that
+    scores the evidence.
     """
 
     trend_id: str
@@ -86,6 +88,7 @@ class Topic(msgspec.Struct, frozen=True):
     samples: tuple[str, ...] = ()
     posts: int = 0
     learnt: int = 0
+    set_apart: int = 0
     shift: float = 0.0
     steps: tuple[str, ...] = ()
     model: str = ""

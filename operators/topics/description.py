@@ -16,17 +16,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from math import ceil, log
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from groundswell.topics import Topic
 from groundswell.trends import Sample, Trend
 from inference.evidence_model import EvidenceModel
 from operators import hashtags
 from operators.distinctive_words import FEWEST_TEXTS, LEAST_RATIO, SMALLEST_SHARE, distinct
-from operators.topics.evidence import MOST, form_of, log_ratio, tokens
+from operators.topics.evidence import MOST, form_of, log_ratio, tokens, unit_rows
 from operators.words import words
 
 #: Words that a label names for people, and those that its vector is made of.
@@ -140,10 +141,14 @@ def without_hashtags(text: str) -> str:
 
 def mean_direction(vectors: Iterable[bytes]) -> bytes | None:
     """The mean of the directions of vectors, as one; ``None`` where they have none together."""
-    rows = np.stack([np.frombuffer(each, dtype=np.int8) for each in vectors]).astype(np.float64)
-    mean = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)).mean(axis=0)
-    largest = float(np.abs(mean).max())
-    return np.rint(mean / largest * _LARGEST).astype(np.int8).tobytes() if largest > 0 else None
+    mean = unit_rows(list(vectors)).mean(axis=0)
+    return as_bytes(mean) if mean.any() else None
+
+
+def as_bytes(direction: NDArray[Any]) -> bytes:
+    """A direction as signed bytes; that of a vector of zeros is zeros."""
+    largest = max(float(np.abs(direction).max()), 1e-30)
+    return np.rint(direction / largest * _LARGEST).astype(np.int8).tobytes()
 
 
 def _read(samples: Sequence[Sample]) -> Texts:

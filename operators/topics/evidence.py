@@ -29,11 +29,14 @@ TAGGED: Final = "tagged"
 #: learnt from; of posts without a vector, or against a topic without; and against one that is nothing but a label.
 POSTS: Final = "posts"
 LEARNT: Final = "learnt"
+#: Those of a post against a topic that was set apart from the documents near it.
+SET_APART: Final = "set_apart"
 WORDS: Final = "words"
 ONLY_LABEL: Final = "label"
 FORMS: Final[dict[str, tuple[str, ...]]] = {
     POSTS: (CENTRE, LABEL, VOCABULARY, TAGGED),
     LEARNT: (CENTRE, LABEL, VOCABULARY, TAGGED),
+    SET_APART: (CENTRE, LABEL, VOCABULARY, TAGGED),
     WORDS: (VOCABULARY, TAGGED),
     ONLY_LABEL: (LABEL, VOCABULARY, TAGGED),
 }
@@ -71,7 +74,9 @@ def form_of(topic: Topic) -> str:
         return WORDS
     if topic.centre is None:
         return ONLY_LABEL
-    return LEARNT if topic.learnt else POSTS
+    if topic.learnt:
+        return LEARNT
+    return SET_APART if topic.set_apart else POSTS
 
 
 class Evidence:
@@ -80,8 +85,8 @@ class Evidence:
     def __init__(self, topics: Sequence[Topic], model: EvidenceModel) -> None:
         self._tags = [topic.tag for topic in topics]
         self._size = len(topics)
-        centres = [_vector(topic.centre if topic.space == model.space else None) for topic in topics]
-        labels = [_vector(topic.label_vector if topic.space == model.space else None) for topic in topics]
+        centres = [unit_vector(topic.centre if topic.space == model.space else None) for topic in topics]
+        labels = [unit_vector(topic.label_vector if topic.space == model.space else None) for topic in topics]
         #: Which topics have what.
         self.has_centre: Final = np.array([each is not None for each in centres], dtype=bool)
         self.has_label: Final = np.array([each is not None for each in labels], dtype=bool)
@@ -107,9 +112,7 @@ class Evidence:
         has_vector = np.array([each is not None for each in vectors], dtype=bool)
         cosines = np.zeros((len(texts), 2 * self._size))
         if self._dimensions and has_vector.any():
-            found = np.frombuffer(b"".join(each for each in vectors if each is not None), dtype=np.int8)
-            rows = found.reshape(-1, self._dimensions).astype(np.float32)
-            rows /= np.maximum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), 1e-9)[:, None]
+            rows = unit_rows([each for each in vectors if each is not None])
             cosines[has_vector] = rows @ self._vectors
         tagged = np.zeros((len(texts), self._size))
         for column, tag in enumerate(self._tags):
@@ -138,9 +141,13 @@ class Evidence:
         return summed
 
 
-def _vector(value: str | None) -> NDArray[np.float32] | None:
-    """A direction of unit length."""
-    if value is None:
-        return None
-    found = np.frombuffer(bytes.fromhex(value), dtype=np.int8).astype(np.float32)
-    return found / max(float(np.linalg.norm(found)), 1e-9)
+def unit_vector(value: str | None) -> NDArray[np.float32] | None:
+    """The direction that is written in hexadecimal, of unit length."""
+    return None if value is None else unit_rows([bytes.fromhex(value)])[0]
+
+
+def unit_rows(vectors: Sequence[bytes]) -> NDArray[np.float32]:
+    """The directions of vectors of signed bytes, of unit length ``[vectors, dimensions]``."""
+    rows = np.frombuffer(b"".join(vectors), dtype=np.int8).reshape(len(vectors), -1).astype(np.float32)
+    rows /= np.maximum(np.sqrt(np.einsum("ij,ij->i", rows, rows)), 1e-9)[:, None]
+    return rows

@@ -6,8 +6,10 @@ they do not say how many others there are. Both can be told from unlabelled docu
 - the share of documents about the topic is the one at which the calibrated probabilities
   average to itself (Saerens, Latinne and Decaestecker, "Adjusting the Outputs of a
   Classifier to New a Priori Probabilities", Neural Computation 14(1), 2002);
-- the documents that are about it almost for certain stand for its posts from then on
-  (pseudo-relevance feedback, as in Rocchio's method).
+- where it is frequent, the documents that are about it almost for certain stand for its posts
+  from then on, and where it is rare, its centre moves away from what is near it and not about
+  it: both are relevance feedback without a judge (Rocchio, "Relevance Feedback in Information
+  Retrieval", in The SMART Retrieval System, 1971).
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from msgspec.structs import replace
 from groundswell.topics import Topic
 from inference.evidence_model import EvidenceModel, probabilities
 from operators.distinctive_words import distinct
-from operators.topics.description import mean_direction, vocabulary_of
-from operators.topics.evidence import Floats, form_of, tokens
+from operators.topics.description import as_bytes, mean_direction, vocabulary_of
+from operators.topics.evidence import Floats, form_of, tokens, unit_rows, unit_vector
 from operators.topics.score import TopicScorer
 from operators.topics.verdict import logits
 
@@ -37,6 +39,9 @@ FEWEST: Final = 30
 #: Where a smaller share of the documents is about the topic, too many of those that seem to be are about something like
 #: it, and it would drift there.
 LEAST_LEARNT: Final = 0.15
+#: There the topic is set apart from so many documents that are nearest to it, by this part of its length.
+NEAR: Final = 2_000
+APART: Final = 0.7
 #: Shares of documents are looked for between this and one less it.
 LEAST_SHARE: Final = 1e-5
 _ROUNDS: Final = 200
@@ -61,21 +66,43 @@ def refine(topic: Topic, documents: Documents, model: EvidenceModel, at: datetim
     shift, scores = _fitted(topic, documents, model)
     expected = float(scores.sum())
     most = min(MOST, int(expected * CERTAIN))
-    if most < FEWEST or expected < LEAST_LEARNT * documents.among:
-        return replace(topic, at=at, shift=shift)
-    certain = np.argsort(-scores, kind="stable")[:most].tolist()
+    if expected < LEAST_LEARNT * documents.among:
+        refined = _set_apart(topic, documents, scores)
+    elif most >= FEWEST:
+        refined = _learnt(topic, documents, np.argsort(-scores, kind="stable")[:most].tolist(), model)
+    else:
+        refined = topic
+    if refined is not topic:
+        shift = _fitted(refined, documents, model)[0]
+    return replace(refined, at=at, shift=shift)
+
+
+def _learnt(topic: Topic, documents: Documents, certain: Sequence[int], model: EvidenceModel) -> Topic:
+    """The topic with the documents at some places for its posts."""
     said = distinct([tokens(documents.texts[place], documents.hashtags[place]) for place in certain])
     counts = Counter(token for each in said for token in each)
     vectors = [vector for place in certain if (vector := documents.vectors[place]) is not None]
     centre = mean_direction(vectors) if vectors and topic.centre is not None else None
-    learnt = replace(
+    return replace(
         topic,
-        at=at,
         vocabulary=vocabulary_of(counts, len(said), model),
         centre=topic.centre if centre is None else centre.hex(),
         learnt=len(certain),
     )
-    return replace(learnt, shift=_fitted(learnt, documents, model)[0])
+
+
+def _set_apart(topic: Topic, documents: Documents, scores: Floats) -> Topic:
+    """The topic with its centre moved away from what is near it and not about it; itself where there are no vectors."""
+    centre = unit_vector(topic.centre)
+    places = [place for place, vector in enumerate(documents.vectors) if vector is not None]
+    if centre is None or len(places) < FEWEST:
+        return topic
+    rows = unit_rows([vector for vector in documents.vectors if vector is not None])
+    near = np.argsort(-(rows @ centre), kind="stable")[:NEAR]
+    beside = (1 - scores[places][near]) @ rows[near]
+    length = float(np.linalg.norm(beside))
+    moved = centre - APART * beside / length if length > 0 else centre
+    return replace(topic, centre=as_bytes(moved).hex(), set_apart=len(near))
 
 
 def _fitted(topic: Topic, documents: Documents, model: EvidenceModel) -> tuple[float, Floats]:

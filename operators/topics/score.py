@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from groundswell.topics import Topic
 from inference.evidence_model import EvidenceModel, probabilities
-from operators.topics.evidence import LEARNT, ONLY_LABEL, POSTS, TAGGED, WORDS, Evidence, Floats
+from operators.topics.evidence import (
+    LEARNT,
+    ONLY_LABEL,
+    POSTS,
+    SET_APART,
+    TAGGED,
+    WORDS,
+    Evidence,
+    Floats,
+    form_of,
+)
 
 #: Posts that are scored at once: their table fits into the processor's caches.
 AT_ONCE: Final = 512
@@ -29,7 +39,8 @@ class TopicScorer:
         self._topics = tuple(topics)
         self._model = model
         self._evidence = Evidence(self._topics, model) if self._topics else None
-        self._learnt = np.array([topic.learnt > 0 for topic in self._topics], dtype=bool)
+        refined = np.array([form_of(topic) for topic in self._topics], dtype=object)
+        self._refined = {form: refined == form for form in (POSTS, LEARNT, SET_APART)}
         self._shifts = np.array([topic.shift for topic in self._topics], dtype=np.float64)
 
     def score(self, texts: Sequence[str], vectors: Sequence[bytes | None], hashtags: Sequence[Sequence[str]]) -> Floats:
@@ -61,7 +72,7 @@ class TopicScorer:
         """Where which form of evidence is there ``[posts, topics]``."""
         full = evidence.has_centre & evidence.has_label
         label = ~evidence.has_centre & evidence.has_label
-        yield POSTS, np.outer(has_vector, full & ~self._learnt)
-        yield LEARNT, np.outer(has_vector, full & self._learnt)
+        for form, topics in self._refined.items():
+            yield form, np.outer(has_vector, full & topics)
         yield ONLY_LABEL, np.outer(has_vector, label)
         yield WORDS, ~np.outer(has_vector, full | label)
