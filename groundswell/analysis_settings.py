@@ -83,7 +83,7 @@ class Models(Section, frozen=True):
     #: Where verified copies of a remote repository lie; empty means ``<data_dir>/models``.
     cache: str = ""
     #: ``name@alias`` or ``name@version`` of the model that reads every post; empty turns models off.
-    posts: str = "sentiment-baseline@champion"
+    posts: str = "encoder@champion"
     #: Precision of the graph: ``auto`` takes ``int8`` on a processor and ``fp16`` on a GPU where the version has it.
     precision: Literal["auto", "fp32", "fp16", "int8"] = "auto"
     #: Execution provider; the job does not start on another one.
