@@ -79,10 +79,13 @@ class _ScorePartition(StatefulSinkPartition[ScoreBatch, None]):
             except Unavailable as error:
                 patience.pause(error.reason)
                 continue
-            patience.succeeded()
+            if result.written or not result.again:
+                patience.succeeded()
             metrics.SCORES_WRITTEN.inc(result.written)
             metrics.SCORES_PASSED.inc(result.passed)
             scores = list(result.again)
+            if scores:
+                patience.pause("it takes only some of the scores now")
             if result.refused and not declared:
                 # An index was made meanwhile by somebody else, without the field.
                 self._declare(batch.tag)
