@@ -26,6 +26,10 @@ help:
 	@scripts/install cpu,train,mlflow,dev
 	@touch .venv/.installed-run .venv/.installed-all $@
 
+.venv/.installed-models: $(INPUTS)
+	@scripts/install cpu,train,words,mlflow,dev
+	@touch .venv/.installed-run .venv/.installed-all .venv/.installed-train $@
+
 .PHONY: demo
 demo: .venv/.installed-run ## run the job on real and invented posts, on this machine alone
 	@$(BIN)/groundswell demo
@@ -102,9 +106,11 @@ LIFE := $(BIN)/groundswell models
 
 # Each step leaves what is finished as it is, so what was interrupted goes on where it was.
 .PHONY: models
-models: .venv/.installed-train ## train and publish the baseline, the encoder and nli from the public data
+models: .venv/.installed-models ## train and publish every model that is shipped, from the public data
 	$(LIFE) baseline --data $(DATA) --repository $(MODELS)
+	$(LIFE) words --data $(DATA) --repository $(MODELS)
 	@$(MAKE) --no-print-directory $(STARTERS:%=publish-%)
+	$(LIFE) evidence --data $(DATA) --repository $(MODELS) --set models.repository=$(MODELS)
 
 $(RUNS)/%/training.json: model_export/recipes/%.toml
 	$(LIFE) train $* --data $(DATA) --out $(RUNS)/$*
