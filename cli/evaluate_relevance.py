@@ -62,22 +62,22 @@ def run(args: argparse.Namespace) -> int:
 
 def _table(found: Relevance) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("query", overflow="ellipsis", no_wrap=True)
-    for name in ("judged", "relevant", "missing"):
-        table.add_column(name, justify="right")
+    # Where room is short, the queries are cut before any figure.
+    table.add_column("query", overflow="ellipsis", no_wrap=True, ratio=1)
+    for name in ("judged", "relevant"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     for figure in (f"DCG@{found.k}", f"NDCG@{found.k}", "AP"):
-        table.add_column(figure, justify="right")
-        table.add_column("with", justify="right", style="bold")
+        table.add_column(figure, justify="right", no_wrap=True, min_width=len(figure))
+        table.add_column("with", justify="right", style="bold", no_wrap=True, min_width=5)
     for each in found.queries:
         table.add_row(
             escape(printable(each.query)),
             f"{each.judged:,}",
             f"{each.relevant:,}",
-            f"{each.missing:,}",
             *_pairs(each.plain, each.classified),
         )
     if found.mean is not None and len(found.queries) > 1:
-        table.add_row(f"mean of {found.mean.queries}", "", "", "", *_mean(found.mean), end_section=True)
+        table.add_row(f"mean of {found.mean.queries}", "", "", *_mean(found.mean), end_section=True)
     return table
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "trends": ("cli.trends", "show what trends now, or replay files offline"),
     "topics": ("cli.topics", "re-read files in the light of a tag"),
     "classify": ("cli.classify", "say which of your labels fits a text"),
+    "reclassify": ("cli.reclassify", "re-read the documents in the light of a tag"),
     "evaluate": ("cli.evaluate", "measure searches by what people judged"),
     "embed": ("cli.embed", "give documents vectors of the model in use"),
     "dead": ("cli.dead", "list, show and replay dead letters"),

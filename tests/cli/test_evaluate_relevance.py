@@ -101,8 +101,8 @@ def test_a_table_ends_in_the_means(evaluate: Evaluate, monkeypatch: pytest.Monke
     code, out, err = evaluate("#flood,3,1\nflood,2,1\nother words,1,1\n#flood2,1,0\n")
     assert code == 0
     heading, first, *_, last = out.splitlines()
-    assert " ".join(heading.split()) == "query judged relevant missing DCG@10 with NDCG@10 with AP with"
-    assert first.split() == ["#flood", "1", "1", "0", "0.000", "1.000", "0.000", "1.000", "0.000", "1.000"]
+    assert " ".join(heading.split()) == "query judged relevant DCG@10 with NDCG@10 with AP with"
+    assert first.split() == ["#flood", "1", "1", "0.000", "1.000", "0.000", "1.000", "0.000", "1.000"]
     assert last.split()[:3] == ["mean", "of", "2"]
     assert "other words: documents have no classification by #otherwords: groundswell reclassify otherwords" in err
     assert "#flood2: nothing is judged relevant" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
 from pathlib import Path
 from typing import Final
@@ -25,8 +26,11 @@ _COMMON = "the a to of and in is for on my we are so at with this it not good da
 _TOKENS = ("pray", "for", "oklahoma", "flood", "river", "high", "water", "storm")
 
 
-def published_evidence(root: Path, space: str, *, reader: str = "nli") -> None:
-    """Publish an evidence model for vectors of ``space``, in which the cross-encoder ``reader`` has a vote."""
+def published_evidence(root: Path, space: str, *, rare: Sequence[str] = (), reader: str = "nli") -> None:
+    """Publish an evidence model for vectors of ``space``, in which the cross-encoder ``reader`` has a vote.
+
+    It knows a few words that are common, and those that are ``rare``.
+    """
     forms = {
         form: Weights(-4.0, {name: _WEIGHTS.get(name, 0.1) for name in names}, share=0.5)
         for form, names in FORMS.items()
@@ -34,7 +38,7 @@ def published_evidence(root: Path, space: str, *, reader: str = "nli") -> None:
     file = EvidenceFile(
         forms=forms,
         texts=10_000,
-        words={6_000: _COMMON},
+        words={6_000: _COMMON, 20: " ".join(rare)},
         readings={reader: Reading(bias=0.0, evidence=1.0, reader=0.5, limit=1.5)},
     )
     model = EvidenceModel(file, EVIDENCE_NAME, space)
