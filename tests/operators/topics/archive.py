@@ -68,7 +68,7 @@ class Archive:
 
     def candidates(self, selection: Selection, limit: int = 1_000, after: Cursor | None = None) -> Page:
         found = sorted(self._chosen(selection), key=lambda each: (-each.created_at.timestamp(), each.id))
-        begin = int(after[0]) if after else 0
+        begin = int(str(after[0])) if after else 0
         page = found[begin : begin + limit]
         return Page(page, (begin + limit,) if begin + limit < len(found) else None)
 

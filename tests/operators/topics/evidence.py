@@ -120,4 +120,5 @@ def _vector(found: set[str]) -> bytes | None:
         seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
         weight = 0.2 if word in _COMMON else 1.0
         total += weight * np.random.default_rng(seed).normal(size=32)
-    return np.rint(total / np.abs(total).max() * 127).astype(np.int8).tobytes()
+    vector: bytes = np.rint(total / np.abs(total).max() * 127).astype(np.int8).tobytes()
+    return vector
