@@ -18,7 +18,7 @@ COMMANDS = {
     "demo": ("cli.demo", "run the job on a sample of real posts, with nothing else installed"),
     "search": ("cli.search", "search the documents"),
     "trends": ("cli.trends", "show what trends now, or replay files offline"),
-    "topics": ("cli.topics", "re-read files in the light of a tag"),
+    "topics": ("cli.topics", "show what documents are scored by, or re-read files offline"),
     "classify": ("cli.classify", "say which of your labels fits a text"),
     "reclassify": ("cli.reclassify", "re-read the documents in the light of a tag"),
     "evaluate": ("cli.evaluate", "measure searches by what people judged"),

@@ -125,7 +125,7 @@ def _say_topic(topic: Topic, again: bool) -> None:
 
 
 def _said(ended: Ended, hits: Sequence[Hit], seconds: float, threshold: float) -> list[str]:
-    looked = f"{ended.examined:,} documents looked at, {ended.scored:,} scored"
+    looked = f"{ended.examined:,} candidates read, {ended.scored:,} documents scored"
     about = f"{ended.members:,} of them about #{printable(ended.tag)} (at least {threshold:g})"
     lines = [f"{looked}, {about}, {ended.judged:,} read by the cross-encoder, in {span(seconds)}"]
     again = printable(f"groundswell reclassify {ended.tag}")

@@ -17,7 +17,7 @@ Change = Envelope | Deletion
 KeepWaiting = Callable[[], bool]
 
 #: Fields that :meth:`DocumentStore.count_by` takes.
-CountedField = Literal["lang", "source", "sentiment.label", "emotion.label", "hashtags"]
+CountedField = Literal["lang", "source", "sentiment.label", "emotion.label", "hashtags", "topics"]
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):

@@ -52,6 +52,9 @@ def count_statement(field: CountedField) -> tuple[str, list[Any]]:
     """A statement that yields ``(value, count)`` and lacks its limit."""
     if field == "hashtags":
         return "SELECT tag, count(*) AS n FROM hashtags GROUP BY tag ORDER BY n DESC, tag LIMIT ?", []
+    if field == "topics":
+        members = "SELECT tag, count(*) AS n FROM classifications JOIN labels USING (label) WHERE member"
+        return f"{members} GROUP BY tag ORDER BY n DESC, tag LIMIT ?", []
     counted = "SELECT json_extract(document, ?) AS value, count(*) AS n FROM documents WHERE value IS NOT NULL"
     return f"{counted} GROUP BY value ORDER BY n DESC, value LIMIT ?", [_path(field)]
 

@@ -35,6 +35,18 @@ def order(store: DocumentStore, tag: str, **query: object) -> list[str]:
     return [hit.document.id for hit in store.search(Query(sort=field_of(tag), **query))]  # type: ignore[arg-type]
 
 
+def test_members_are_counted_by_their_tags(store: DocumentStore) -> None:
+    assert store.count_by("topics") == {}
+    declare(store, "flood", "v1.2", "storm")
+    write(
+        store,
+        envelope(1, classification={"flood": judged(0.9), "v1.2": judged(0.5)}),
+        envelope(2, classification={"flood": judged(0.6), "storm": judged(0.4)}),
+    )
+    assert store.count_by("topics") == {"flood": 2, "v1.2": 1}
+    assert store.count_by("topics", limit=1) == {"flood": 2}
+
+
 class TestDeclaring:
     def test_nothing_is_declared_at_first(self, store: DocumentStore) -> None:
         assert store.labels() == Labels()
