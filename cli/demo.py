@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args.config, overrides=given)
     configure_logging(settings.observability.log_format, settings.observability.log_level)
     print(f"Reading {_SAMPLE.name} (real posts) beside {args.posts:,} invented ones, into {folder}")
-    outcome, seconds = supervise(settings, state=folder, until_end=True)
+    outcome, seconds = supervise(settings, flow="all", state=folder, until_end=True)
     print_summary("text", outcome, seconds)
     if outcome.exit_code == 0:
         _report(settings, folder)

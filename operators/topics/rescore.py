@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -140,8 +140,8 @@ class TagLogic(StatefulBatchLogic[TrendEvent, ScoreBatch, bytes]):
 
     def on_batch(self, values: list[TrendEvent]) -> tuple[Iterable[ScoreBatch], bool]:
         self._shared.coming(-len(values))
-        event = max(values, key=lambda each: (each.fence, each.trend.since))
-        self._take(event)
+        for event in _newest(values):
+            self._take(event)
         if self._rescoring is None:
             return (), StatefulBatchLogic.DISCARD
         if self._rescoring.state.phase == "first":
@@ -246,6 +246,21 @@ class TagLogic(StatefulBatchLogic[TrendEvent, ScoreBatch, bytes]):
             shared.services.tell(tag, rescoring.progress(now))
         self._next = now + timedelta(seconds=step.rest)
         return batches, StatefulBatchLogic.RETAIN
+
+
+def _newest(events: Sequence[TrendEvent]) -> list[TrendEvent]:
+    """Of each trend of a tag the newest event that tells what it is about, and its end; the trends in their order.
+
+    A trend that has ended already when it is heard of is read up on all the same.
+    """
+    found: list[TrendEvent] = []
+    for event in sorted(events, key=lambda each: each.fence):
+        last = found[-1] if found else None
+        if last is not None and last.trend.id == event.trend.id and "ended" not in (last.event, event.event):
+            found[-1] = event
+        else:
+            found.append(event)
+    return found
 
 
 def rescore_step(step_id: str, stream: KeyedStream[TrendEvent], rescorer: Rescorer) -> KeyedStream[ScoreBatch]:

@@ -178,6 +178,17 @@ def test_a_trend_that_ends_is_withdrawn_and_its_reading_finished(bench: Bench) -
     assert (list(again), discard) == ([], True)
 
 
+def test_a_trend_that_is_over_before_it_is_heard_of_is_read_up_on_all_the_same(bench: Bench) -> None:
+    logic = bench.logic()
+    life = [trend_event("flood", 5, event="ended"), began(), trend_event("flood", 1, samples=samples(30, 10))]
+    batches, discard = logic.on_batch(life)
+    assert not discard
+    bench.write(batches)
+    assert bench.settle(logic)
+    assert (len(bench.archive.scores()), bench.world.described) == (190, 1)
+    assert bench.world.board == {}
+
+
 def test_a_tag_that_trends_again_goes_on_with_the_new_trend(bench: Bench) -> None:
     logic = bench.logic()
     bench.write(logic.on_batch([began()])[0])
