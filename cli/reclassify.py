@@ -156,7 +156,9 @@ def _progress(waits: Waits) -> Iterator[Callable[[Progress], None]]:
 
         def note(progress: Progress) -> None:
             rate = progress.examined / max(time.monotonic() - began, 1e-9)
-            pace.show(progress.examined, _total(progress) or 0, f"{_counted(progress)}, {rate:,.0f}/s")
+            pace.show(
+                progress.examined, _total(progress) or 0, f"{progress.phase}: {_counted(progress)}, {rate:,.0f}/s"
+            )
 
         with lines(lambda: f"{pace.line('documents')} {waited_for(waits)}".rstrip()):
             yield note
@@ -192,4 +194,4 @@ def _total(progress: Progress) -> int | None:
 
 
 def _counted(progress: Progress) -> str:
-    return f"{progress.phase}: {progress.scored:,} scored, {progress.members:,} about it"
+    return f"{progress.scored:,} scored, {progress.members:,} about it"

@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 
 import msgspec
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from cli import stores
@@ -84,14 +82,12 @@ def _drawn(found: list[TopicNow], now: datetime) -> RenderableType:
         origin = "asked for by hand" if topic.by_hand else "trends"
         lines = [
             f"{origin} since {moment(topic.since)} UTC, {age}; {_about(topic)}",
-            f"{topic.scored:,} documents scored, {topic.members:,} about it; {_progress(topic.progress)}",
+            f"{topic.scored:,} documents scored, {topic.members:,} about it",
+            _progress(topic.progress),
             f"words: {printable(', '.join(topic.words[:_WORDS])) or 'none'}",
             *(f"step: {printable(step)}" for step in topic.steps),
         ]
-        parts += [heading, *(Text(f"  {line}") for line in lines)]
-        if topic.best:
-            parts.append(_documents(topic.best))
-        parts.append(Text(""))
+        parts += [heading, *(Text(f"  {line}") for line in lines), *map(_document, topic.best), Text("")]
     return Group(*parts[:-1])
 
 
@@ -108,12 +104,7 @@ def _progress(progress: Progress | None) -> str:
     return f"{printable(progress.phase)}: {progress.examined:,} candidates read{rate}{left}, {progress.judged:,} judged"
 
 
-def _documents(best: list[BestDocument]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="ellipsis", no_wrap=True)
-    for each in best:
-        sign = "#" if each.tagged else " "
-        table.add_row(f"  {each.score:.3f} {sign}", moment(each.created_at), escape(printable(each.text)))
-    return table
+def _document(each: BestDocument) -> Text:
+    sign = "#" if each.tagged else " "
+    said = f"  {each.score:.3f} {sign} {moment(each.created_at)}  {printable(each.text)}"
+    return Text(said, no_wrap=True, overflow="ellipsis")

@@ -130,15 +130,16 @@ def test_each_topic_has_its_label_its_counts_and_its_best_documents(
     lines = out.splitlines()
     assert lines[0].rstrip() == "#flood  flood: river, street"
     assert lines[1].endswith("UTC, 2h; described from 20 posts")
-    assert [line.strip() for line in lines[2:5]] == [
-        "3 documents scored, 2 about it; all documents: 200 candidates read, 20/s, 50 left, 1 judged",
+    assert [line.strip() for line in lines[2:6]] == [
+        "3 documents scored, 2 about it",
+        "all documents: 200 candidates read, 20/s, 50 left, 1 judged",
         "words: river, street",
         "step: only 20 different posts were collected",
     ]
-    assert lines[5].split() == ["0.970", "#", *lines[5].split()[2:4], "the", "[bold]river\ufffd[31m", "is", "high"]
-    assert "asked for by hand since" in lines[8]
-    assert "described without posts" in lines[8]
-    assert "0 about it; re-reading has not begun" in lines[9]
+    assert lines[6].split() == ["0.970", "#", *lines[6].split()[2:4], "the", "[bold]river\ufffd[31m", "is", "high"]
+    assert "asked for by hand since" in lines[9]
+    assert "described without posts" in lines[9]
+    assert lines[11].strip() == "re-reading has not begun"
 
 
 def test_with_no_topic_it_says_what_documents_were_scored_by(topics: Topics) -> None:
