@@ -14,6 +14,7 @@ from connectors.redis_topics import TopicBoard
 from connectors.trend_feed import Roster
 from dataflows.host import now
 from dataflows.models import ServedModel, model_repository
+from groundswell.candidates import Selection
 from groundswell.errors import ModelError
 from groundswell.in_flight import InFlight
 from groundswell.metrics import DOCUMENTS_JUDGED
@@ -27,6 +28,7 @@ from inference.names import parse
 from operators.topics.description import Embed, Segments, describe, describe_label
 from operators.topics.inline import InlineTopics
 from operators.topics.judging import EvidenceJudge, LabelJudge, Read
+from operators.topics.refinement import NEAR, Documents, refine
 from operators.topics.rescoring import Judge, RescoringOptions
 from operators.topics.segmentation import WORD_MODEL, Segmenter
 
@@ -126,6 +128,22 @@ class Describer:
         embed, space = self._vectors()
         return describe_label(tag, label, embed, space, _after(known), self.evidence)
 
+    def refined(self, topic: Topic, store: DocumentStore) -> Topic:
+        """The topic as the documents nearest to it show it: how frequent it is, and what sets it apart from them."""
+        vector = topic.centre or topic.label_vector
+        if vector is None or topic.space is None:
+            return topic
+        near = store.nearest_candidates(bytes.fromhex(vector), NEAR, Selection(tag=topic.tag, space=topic.space))
+        if not near:
+            return topic
+        found = Documents(
+            [each.text for each in near],
+            [each.vector for each in near],
+            [each.hashtags for each in near],
+            store.count(),
+        )
+        return refine(topic, found, self.evidence, topic.at)
+
     def _vectors(self) -> tuple[Embed | None, str | None]:
         space = None if self._model is None else self._model.embedding_space()
         return (None, None) if self._model is None or space is None else (self._model.vectors, space)
@@ -163,7 +181,8 @@ class Services:
         self._asked = 0.0
 
     def describe(self, event: TrendEvent, known: Topic | None) -> Topic:
-        return self._describer.of_trend(event.trend, known)
+        topic = self._describer.of_trend(event.trend, known)
+        return self._insist(lambda: self._describer.refined(topic, self._store))
 
     def declare(self, tag: str) -> tuple[bool, str]:
         before = self._insist(self._store.labels)
