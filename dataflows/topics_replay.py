@@ -75,7 +75,8 @@ class TopicsReplay:
         """The topic, and every post in the order of the files; raises :class:`StopJob` where there is no post."""
         posts = list(self._posts())
         if not posts:
-            raise StopJob("the files hold no post that can be read (groundswell check says how they are read)")
+            refused = ", ".join(f"{count:,} {cause}" for cause, count in self.totals.dead.most_common(3)) or "none there"
+            raise StopJob(f"the files hold no post (records refused: {refused}); see decode.shape and decode.mapping")
         trend = trend_of(tag, posts)
         vectors = self._vectors(posts)
         topic, scores = reread(trend, posts, vectors, self._segmenter, self._embed, self._space, at, self._model)
