@@ -75,7 +75,7 @@ class TopicsReplay:
         """The topic, and every post in the order of the files; raises :class:`StopJob` where there is no post."""
         posts = list(self._posts())
         if not posts:
-            refused = ", ".join(f"{count:,} {cause}" for cause, count in self.totals.dead.most_common(3)) or "none there"
+            refused = ", ".join(f"{count:,} {cause}" for cause, count in self.totals.dead.most_common(3)) or "none"
             raise StopJob(f"the files hold no post (records refused: {refused}); see decode.shape and decode.mapping")
         trend = trend_of(tag, posts)
         vectors = self._vectors(posts)
