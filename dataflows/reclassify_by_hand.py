@@ -231,8 +231,10 @@ class ByHand:
             raise StopJob(
                 f"no document carries #{tag}, so nothing says what it means: say what it is about with --label"
             )
-        described = self._describer.of_trend(trend_of_documents(tag, found), known)
-        return described if label is None else named(described, self._describer.of_label(tag, label, known))
+        topic = self._describer.of_trend(trend_of_documents(tag, found), known)
+        if label is not None:
+            topic = named(topic, self._describer.of_label(tag, label, known))
+        return insist(lambda: self._describer.refined(topic, self._store), self._waits, self._keep_waiting)
 
     def _sample(self, tag: str) -> list[Found]:
         """The newest documents with the tag, and the newest of all."""

@@ -24,6 +24,8 @@ from tests.inference.tiny_bert import NAME, published_bert
 from tests.inference.tiny_topics import published_evidence, published_words
 
 NOW = datetime.now(UTC)
+#: Documents that come in while a run lasts are read as well: these were there.
+BEFORE = NOW - timedelta(hours=1)
 Command = Callable[..., tuple[int, str, str]]
 
 #: Words of posts about the topic, with its tag and without, and of posts about something else.
@@ -78,7 +80,7 @@ def store(options: list[str]) -> Iterator[DocumentStore]:
     write(
         found,
         *(
-            envelope(name, text, hashtags=tags, created_at=NOW - timedelta(minutes=place), indexed_at=NOW)
+            envelope(name, text, hashtags=tags, created_at=NOW - timedelta(minutes=place), indexed_at=BEFORE)
             for place, (name, text, tags) in enumerate(documents())
         ),
     )
@@ -134,7 +136,7 @@ def test_without_vectors_the_candidates_are_those_with_the_tag(command: Command,
     assert code == 0
     assert set(scores(store)) == {f"tagged{number}" for number in range(TAGGED)}
     first, *_, last = out.splitlines()
-    assert f"{TAGGED} scored, {TAGGED} of them about #flood (at least 0.5), 0 read by the cross-encoder" in first
+    assert f"{TAGGED} documents scored, {TAGGED} of them about #flood (at least 0.5), 0 read by the cross-encoder" in first
     assert last.split()[1] == "#"
 
 
