@@ -249,17 +249,18 @@ class TagLogic(StatefulBatchLogic[TrendEvent, ScoreBatch, bytes]):
 
 
 def _newest(events: Sequence[TrendEvent]) -> list[TrendEvent]:
-    """Of each trend of a tag the newest event that tells what it is about, and its end; the trends in their order.
+    """Of each trend of a tag the event that tells the most of it, and its end; the trends in their order.
 
-    A trend that has ended already when it is heard of is read up on all the same.
+    A trend that has ended already when it is heard of is read up on all the same; by its last
+    event, its sample posts may have left the window.
     """
     found: list[TrendEvent] = []
     for event in sorted(events, key=lambda each: each.fence):
         last = found[-1] if found else None
-        if last is not None and last.trend.id == event.trend.id and "ended" not in (last.event, event.event):
-            found[-1] = event
-        else:
+        if last is None or last.trend.id != event.trend.id or "ended" in (last.event, event.event):
             found.append(event)
+        elif len(event.trend.samples) >= len(last.trend.samples):
+            found[-1] = event
     return found
 
 
