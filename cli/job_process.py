@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -31,6 +32,8 @@ def main() -> int:
 
     The exit code is 0 for finished or drained, 1 for crashed, 2 for refused settings, 3 for stopped.
     """
+    # Should a library crash, its last words say where.
+    faulthandler.enable()
     report_fd, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with_parent()
     if os.getppid() != parent:
