@@ -30,8 +30,8 @@ def test_help_names_every_command_and_imports_none() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert (shown.returncode, shown.stderr) == (0, "")
-    for command in COMMANDS:
-        assert f"    {command} " in shown.stdout
+    named = {line.split()[0] for line in shown.stdout.splitlines() if line.startswith("    ")}
+    assert named >= COMMANDS.keys()
 
 
 def test_without_a_command_it_shows_the_help_and_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +47,8 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_each_command_has_help_with_the_common_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = {"dead": ["dead", "replay"], "models": ["models", "baseline"]}.get(command, [command])
+    parts = {"dead": "replay", "models": "baseline", "evaluate": "relevance"}
+    words = [command, *([parts[command]] if command in parts else [])]
     with pytest.raises(SystemExit, match="0"):
         main([*words, "--help"])
     shown = capsys.readouterr().out
@@ -63,7 +64,8 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"docs", "models", "dead", "demo"}))
 def test_settings_that_cannot_be_used_exit_2_with_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = {"generate": ["generate", "--kafka"]}.get(command, [command])
+    required = {"generate": ["--kafka"], "evaluate": ["relevance", "judgments.csv"], "reclassify": ["flood"]}
+    words = [command, *required.get(command, [])]
     assert main([*words, "--set", "kafka.topc=posts"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
