@@ -136,7 +136,9 @@ def test_without_vectors_the_candidates_are_those_with_the_tag(command: Command,
     assert code == 0
     assert set(scores(store)) == {f"tagged{number}" for number in range(TAGGED)}
     first, *_, last = out.splitlines()
-    assert f"{TAGGED} documents scored, {TAGGED} of them about #flood (at least 0.5), 0 read by the cross-encoder" in first
+    assert (
+        f"{TAGGED} documents scored, {TAGGED} of them about #flood (at least 0.5), 0 read by the cross-encoder" in first
+    )
     assert last.split()[1] == "#"
 
 
