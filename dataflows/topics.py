@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -49,7 +50,8 @@ def rescoring_options(settings: Settings) -> RescoringOptions:
         least_score=given.least_score,
         first=given.first,
         first_nearest=4 * given.first,
-        most_judged=given.most_judged,
+        # Where nothing but reading tells, what is not read has no score.
+        most_judged=given.most_judged if given.scorer == "evidence" else sys.maxsize,
         tolerated_loss=given.tolerated_loss,
     )
 

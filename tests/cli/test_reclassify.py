@@ -171,7 +171,9 @@ def test_label_and_documents_together_make_the_topic(command: Command) -> None:
 
 
 def test_the_label_alone_is_what_a_cross_encoder_reads(command: Command, store: DocumentStore) -> None:
-    code, out, _ = command("reclassify", "flood", "--scorer", "nli", "--coverage", "all", "--json")
+    code, out, _ = command(
+        "reclassify", "flood", "--scorer", "nli", "--coverage", "all", "--json", reclassify__most_judged="10"
+    )
     assert code == 0
     assert json.loads(out)["judged"] == len(scores(store)) == 66
     code, _, err = command("reclassify", "flood", "--scorer", "nli", reclassify__cross_encoder="")
