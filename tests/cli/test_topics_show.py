@@ -129,7 +129,8 @@ def test_each_topic_has_its_label_its_counts_and_its_best_documents(
     code, out, _ = topics("--best", "1")
     lines = out.splitlines()
     assert lines[0].rstrip() == "#flood  flood: river, street"
-    assert lines[1].endswith("UTC, 2h; described from 20 posts")
+    assert " UTC, 2h" in lines[1]
+    assert lines[1].endswith("; described from 20 posts")
     assert [line.strip() for line in lines[2:6]] == [
         "3 documents scored, 2 about it",
         "all documents: 200 candidates read, 20/s, 50 left, 1 judged",
