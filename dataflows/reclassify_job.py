@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from connectors.patient_documents import PatientDocuments
 from connectors.redis_topics import TopicBoard
 from connectors.score_sink import ScoreSink
 from connectors.trend_feed import KafkaTrendFeed, RedisTrendFeed, Roster, TrendEventSource, TrendFeed
@@ -55,8 +56,9 @@ class ReclassifyJob:
         services = Services(
             settings, store, TopicBoard(client, settings.redis.prefix), roster, model, host.waits, host.keep_waiting
         )
+        documents = PatientDocuments(store, host.waits, host.keep_waiting)
         rescorer = Rescorer(
-            services, store, open_judge(settings, model), rescoring_options(settings), now, self.health.working
+            services, documents, open_judge(settings, model), rescoring_options(settings), now, self.health.working
         )
         source = TrendEventSource(
             self._feed(TrendReader(client, settings.redis.prefix)),
