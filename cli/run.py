@@ -133,6 +133,7 @@ def print_summary(form: str, outcome: Outcome, seconds: float) -> None:
             "dead": totals.dead,
             "skipped": totals.skipped,
             "deleted": totals.deleted,
+            "scores": totals.scores,
             "seconds": round(seconds, 3),
             "restarts": outcome.restarts,
             "ended": outcome.ended.how,
@@ -144,7 +145,7 @@ def print_summary(form: str, outcome: Outcome, seconds: float) -> None:
             f"{outcome.ended.how}: {totals.read:,} read, {totals.documents:,} documents, "
             f"{totals.duplicates:,} duplicates, {totals.deleted:,} deleted, "
             f"{sum(totals.dead.values()):,} dead letters, "
-            f"{sum(totals.skipped.values()):,} skipped in {seconds:.1f} s ({rate:,.0f}/s)"
+            f"{sum(totals.skipped.values()):,} skipped, {totals.scores:,} scores in {seconds:.1f} s ({rate:,.0f}/s)"
         )
         for name, counts in (("dead", totals.dead), ("skipped", totals.skipped)):
             for cause, count in sorted(counts.items(), key=lambda pair: -pair[1]):

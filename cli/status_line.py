@@ -38,7 +38,7 @@ class Rate:
 
 
 def describe(statuses: list[Status], rate: float) -> str:
-    """One line: rate, documents, lag, dead letters and what the job waits for."""
+    """One line: rate, documents, lag, dead letters, documents that were scored again and what the job waits for."""
     totals = Totals()
     waits: dict[str, str] = {}
     for status in statuses:
@@ -52,6 +52,8 @@ def describe(statuses: list[Status], rate: float) -> str:
     ]
     if totals.duplicates:
         parts.append(f"{totals.duplicates:,} duplicates")
+    if totals.scores:
+        parts.append(f"{totals.scores:,} scored again")
     parts += [f"waits for {dependency}: {reason}" for dependency, reason in waits.items()]
     return " · ".join(parts)
 
