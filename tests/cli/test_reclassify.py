@@ -237,8 +237,8 @@ def test_what_the_job_has_put_there_is_left_to_it(command: Command, request: pyt
 @pytest.mark.stack
 def test_it_ends_where_somebody_gives_the_tag_a_newer_topic(command: Command, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue("redis").url
-    board = TopicBoard(connect(url), "", lifetime=60)
-    # A process that never takes it up: the closing pass would wait for it.
+    board = TopicBoard(connect(url), "", lifetime=1)
+    # A process that never takes it up: the closing pass waits until its word has expired.
     board.report("posts:0", TopicsKnown({}, {}, NOW))
     board.put(Topic("flood/1", "flood", NOW + timedelta(days=1), "flood", "flood"))
     newest = board.topics()[1]["flood"].at
