@@ -1,4 +1,7 @@
-"""``python -m benchmarks [--quick]``: run all benchmarks, each in its own process; write docs/benchmarks.md."""
+"""``python -m benchmarks [--quick] [NAME …]``: run benchmarks, each in its own process, into docs/benchmarks.md.
+
+With names only these are run, and the sections of the others stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,11 +23,14 @@ from benchmarks.report import Row, table
 
 ROOT = Path(__file__).resolve().parent.parent
 _INTRODUCTION = (
-    "Made by `make bench`. *Ours* and *peer* ran side by side in one run, servers and clients on the same machine;"
-    " their ratio travels better than either figure."
+    "Made by `make bench`, a section alone by `python -m benchmarks NAME`. *Ours* and *peer* ran side by side in one"
+    " run, servers and clients on the same machine; their ratio travels better than either figure."
 )
 #: In place of a table, where a benchmark says that it cannot be run and ends without an error.
 _NOTHING = "Not measured: what it needs was not installed."
+#: It has an environment of its own, and a target of its own.
+_GPU = "gpu"
+_NO_GPU = "Not measured here: it needs a GPU and is run by `make bench-gpu`, which prints its table."
 _PAGE = ROOT / "docs" / "benchmarks.md"
 
 
@@ -32,17 +38,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the page; exit code 1, and the page left as it was, when a benchmark failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="smaller runs, under a minute each")
-    quick = parser.parse_args(argv).quick
-    sections, failed = [], []
-    for name in benchmark_names(ROOT / "benchmarks"):
+    known = benchmark_names(ROOT / "benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*known, []], help="benchmarks to run")
+    args = parser.parse_args(argv)
+    there = sections_of(_PAGE.read_text()) if args.names else {}
+    failed = []
+    for name in args.names or known:
         print(f"running {name}", file=sys.stderr, flush=True)
         try:
-            sections.append((name, about(ROOT / "benchmarks" / f"{name}.py"), measure(name, quick)))
+            rows = measure(name, args.quick)
         except subprocess.CalledProcessError as error:
             failed.append(f"{name} ended with exit code {error.returncode}")
-    written = page(sections, machine(), datetime.now(UTC), quick=quick)
+        else:
+            text = about(ROOT / "benchmarks" / f"{name}.py")
+            there[name] = section(text, rows, machine(), datetime.now(UTC), quick=args.quick)
+    there[_GPU] = section(about(ROOT / "benchmarks" / f"{_GPU}.py"), [], "", None)
     if not failed:
-        _PAGE.write_text(written)
+        _PAGE.write_text(page(there))
         print(f"wrote {_PAGE.relative_to(ROOT)}", file=sys.stderr)
     for line in failed:
         print(line, file=sys.stderr)
@@ -86,16 +98,31 @@ def _processor() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
-def page(sections: Sequence[tuple[str, str, Sequence[Row]]], where: str, when: datetime, *, quick: bool = False) -> str:
-    """The page: the machine, the date, and for each benchmark what it says of itself and its rows."""
-    parts = [
-        "# Benchmarks",
-        _INTRODUCTION,
-        f"{when:%Y-%m-%d}: {where}." + (" Quick runs, of under a minute each." if quick else ""),
-    ]
-    for name, text, rows in sections:
-        parts += [f"## {name}", text, table(rows) if rows else _NOTHING]
-    return "\n\n".join(parts) + "\n"
+def section(text: str, rows: Sequence[Row], where: str, when: datetime | None, *, quick: bool = False) -> str:
+    """What a benchmark says of itself, its rows, and where and when they were measured."""
+    if when is None:
+        return f"{text}\n\n{_NO_GPU}"
+    measured = f"Measured {when:%Y-%m-%d}{', a quick run' if quick else ''}: {where}."
+    return f"{text}\n\n{table(rows)}\n\n{measured}" if rows else f"{text}\n\n{_NOTHING}"
+
+
+def page(sections: Mapping[str, str]) -> str:
+    """The page, its sections by name."""
+    parts = [f"## {name}\n\n{sections[name]}" for name in sorted(sections)]
+    return "\n\n".join(["# Benchmarks", _INTRODUCTION, *parts]) + "\n"
+
+
+def sections_of(text: str) -> dict[str, str]:
+    """The sections of a page by name.
+
+    >>> sections_of(page({"decode": "Fast.", "gpu": "None."}))
+    {'decode': 'Fast.', 'gpu': 'None.'}
+    """
+    found = {}
+    for part in text.split("\n## ")[1:]:
+        name, _, rest = part.partition("\n")
+        found[name] = rest.strip()
+    return found
 
 
 if __name__ == "__main__":

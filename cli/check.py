@@ -9,7 +9,7 @@ import msgspec
 
 from cli.options import load
 from connectors.logs import mask
-from dataflows.models import posts_manifest
+from dataflows.models import model_repository, posts_manifest
 from groundswell.errors import ModelError
 from groundswell.settings import SECRETS, Settings
 
@@ -26,13 +26,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say that the settings are valid; ``SettingsError`` says that they are not."""
+    """Say that the settings are valid; raises ``SettingsError`` or ``ModelError`` where they or their model are not."""
     settings = load(args)
     if args.show:
         print("\n".join(effective(settings)))
         return 0
+    model = _model(settings)
     print(f"{args.config or 'settings'}: valid")
-    print(_model(settings))
+    print(model)
     return 0
 
 
@@ -49,6 +50,9 @@ def _model(settings: Settings) -> str:
     except ModelError as error:
         return f"{named}, which is not on this machine: {error}"
     assert found is not None  # noqa: S101 - models are not turned off
+    # What the folder alone tells is told now and not when the job starts.
+    version = model_repository(settings).open(f"{found.name}@{found.version}")
+    version.graph(models.precision, models.provider)
     space = f", space {found.embedding_space}" if found.embedding_space else ""
     return f"{named}: version {found.version} answers {', '.join(head.task for head in found.heads)}{space}"
 

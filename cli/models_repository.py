@@ -90,7 +90,8 @@ def run_show(args: argparse.Namespace) -> int:
     named = f" ({', '.join(aliases)})" if aliases else ""
     out.print(f"{manifest.name}@{manifest.version}{named}, made {moment(manifest.created_at)}", highlight=False)
     tasks = ", ".join(f"{head.task} ({head.kind})" for head in manifest.heads)
-    out.print(f"answers {escape(tasks)}; graphs in {', '.join(manifest.graphs)}; {manifest.licence}", highlight=False)
+    graphs = f"answers {escape(tasks)}; graphs in {', '.join(manifest.graphs)}; " if manifest.graphs else ""
+    out.print(f"{graphs}{manifest.licence}", highlight=False)
     if CARD in manifest.files:
         card = "".join(map(_kept, version.read(CARD).decode("utf-8", "replace")))
         if sys.stdout.isatty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from cli.models_evaluate import add_mlflow, flat
 from cli.models_parts import Part, add_json, at_least_one, console, count, needs, progress
 from cli.options import load as settle
 from cli.printing import printable
+from cli.stopping import stopped_by_signals
 from model_export.recipe_file import find, load, shipped
 from model_export.tracking import Run, tracked
 
@@ -64,14 +66,21 @@ def run_train(args: argparse.Namespace) -> int:
     recipe = _seeded(load(find(args.recipe)), args.seed)
     out = args.out or _RUNS / recipe.name
     with tracked(args.mlflow, f"groundswell train {recipe.name}", out.name) as log:
-        with progress(f"training {recipe.name}", "batches") as show, _interruptible():
+        stop = threading.Event()
+        with progress(f"training {recipe.name}", "batches") as show, _interruptible(), stopped_by_signals(stop):
+
+            def tell(step: int, total: int, loss: float, speed: float) -> None:
+                show(step, total, f"loss {loss:.3f}, {speed:.0f} rows/s")
+                if stop.is_set():
+                    raise KeyboardInterrupt
+
             found = train(
                 recipe,
                 args.data,
                 out,
                 resume=not args.restart,
                 threads=args.threads,
-                progress=lambda step, total, loss, speed: show(step, total, f"loss {loss:.3f}, {speed:.0f} rows/s"),
+                progress=tell,
             )
         _log_recipe(log, recipe)
         for point in found.curve:

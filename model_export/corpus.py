@@ -57,7 +57,7 @@ def gather(recipe: Recipe, data: Path, *, rows: int = 0) -> Corpus:
             found, prints = _task(uses, head.labels, recipe.training.calibration, data, rows)
             tasks[head.task] = found
             sources += [
-                Source(path=file.path, sha256=file.sha256, rows=file.rows, use=f"{use.use} of {use.task}")
+                Source(path=file.path, sha256=file.sha256, rows=file.rows, use=_use(use))
                 for use, files in prints
                 for file in files
             ]
@@ -158,6 +158,11 @@ def _subject(row: Example | PairExample) -> str:
 def _labelled(row: Example | PairExample, known: dict[str, int]) -> Labelled:
     text: Text = row.text if isinstance(row, Example) else (row.premise, row.hypothesis)
     return Labelled(text, known[row.label])
+
+
+def _use(use: DataUse) -> str:
+    both = f"{use.use} and validation" if use.hold_out and use.use == "training" else use.use
+    return f"{both} of {use.task}"
 
 
 def _falls(text: str, share: float, salt: str) -> bool:

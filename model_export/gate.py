@@ -5,7 +5,7 @@ For every task with labels that the champion or the candidate answers, judged by
 
 1. the candidate beats the baseline by more than the margin;
 2. it is nowhere worse than the champion by more than the margin, and on at least one task better by more than that;
-3. its calibration error is at most the limit.
+3. its calibration error is at most the limit, over all the rows that it was judged on.
 
 All three were judged on the same file, told by its sha256. Embeddings are no part of this: that
 they still mean the same is a matter of the embedding space, which publishing itself watches.

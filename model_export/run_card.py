@@ -200,7 +200,8 @@ def _data(facts: RunFacts) -> str:
         ]
         parts.append(
             "Rows by task. *removed* are training rows that are, or nearly are, in a validation set; *calibration* "
-            "rows chose the\nbest epoch and the temperature, and trained nothing.\n\n" + _table(("task", "rows"), lines)
+            "rows chose the\nbest epoch and the temperature, and trained nothing; what is validation of a training "
+            "file was set aside from it,\nby whole premises or texts.\n\n" + _table(("task", "rows"), lines)
         )
     if facts.draft.data:
         parts.append(

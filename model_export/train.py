@@ -197,7 +197,11 @@ class _Session:
                 late = loss if state.step == 0 else 0.99 * late + 0.01 * loss
                 state = msgspec.structs.replace(state, step=state.step + 1, loss=late)
                 rows = (state.step - first) * self._options.batch_rows
-                progress(state.step, self._total, late, rows / (time.monotonic() - began))
+                try:
+                    progress(state.step, self._total, late, rows / (time.monotonic() - began))
+                except KeyboardInterrupt:
+                    checkpoint.save(out, state, self._network, self._optimizer)
+                    raise
                 if state.step % CHECKPOINT_STEPS == 0:
                     checkpoint.save(out, state, self._network, self._optimizer)
             state = self._close_epoch(epoch, state, out)

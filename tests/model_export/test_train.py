@@ -179,6 +179,22 @@ def test_an_interrupted_run_goes_on_to_the_very_same_weights(
     assert all(torch.equal(found[name], value) for name, value in weights(out).items())
 
 
+def test_who_asks_for_the_end_loses_no_batch(run: tuple[Recipe, Path, Path], tmp_path: Path) -> None:
+    recipe, data, out = run
+
+    def end(step: int, *_: float) -> None:
+        if step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, data, tmp_path, threads=1, progress=end)
+    steps: list[int] = []
+    train(recipe, data, tmp_path, threads=1, progress=lambda step, *_: steps.append(step))
+    assert steps[0] == 8
+    found = weights(tmp_path)
+    assert all(torch.equal(found[name], value) for name, value in weights(out).items())
+
+
 def _train_and_die(recipe: Recipe, data: Path, out: Path) -> None:
     def die(step: int, *_: float) -> None:
         if step == 11:
