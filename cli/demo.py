@@ -28,12 +28,14 @@ from dataflows import assembly
 from dataflows.models import posts_manifest
 from groundswell.errors import SettingsError
 from groundswell.settings import Settings
+from groundswell.topics import field_of
 from groundswell.trends import Window
 from groundswell.waits import Waits
 
 _SAMPLE = Path(__file__).resolve().parents[1] / "demo" / "oklahoma-tornado-2013.jsonl.gz"
 _GENERATED = 20_000
 _SHOWN = 5
+_NONE = "-"
 #: Documents are counted by these; a model may fill in no emotion.
 _COUNTED: dict[str, CountedField] = {
     "sentiment": "sentiment.label",
@@ -114,6 +116,10 @@ def _report(settings: Settings, folder: Path) -> None:
                 console.print(f"  {title}: " + ", ".join(f"{value} {count:,}" for value, count in counts.items()))
         console.print()
         _trends(console, settings, store)
+        for trend in store.trends():
+            if trend.tag in store.labels().fields:
+                title = f"About #{printable(trend.tag)}, without the tag"
+                console.print(_posts(title, store, field_of(trend.tag), without=trend.tag))
         console.print(_posts("Best scored", store, "sentiment.scores.positive"))
         console.print(_posts("Worst scored", store, "sentiment.scores.negative"))
     finally:
@@ -127,6 +133,7 @@ def _report(settings: Settings, folder: Path) -> None:
         f"groundswell search 'tornado' --documents {url}",
         *((by_meaning,) if _embeds(settings) else ()),
         f"groundswell search '#oklahoma' --documents {url} --sort sentiment.scores.negative",
+        f"groundswell search 'help' --documents {url} --sort classification_oklahoma",
         f"groundswell {replay} --window 7200 --slide 60 --out windows.jsonl",
         f"groundswell dead list {data}",
     ):
@@ -169,12 +176,13 @@ def _windows(settings: Settings) -> tuple[Window, ...]:
         return TrendReader(client, settings.redis.prefix).now(history=1_000_000).history
 
 
-def _posts(title: str, store: DocumentStore, field: str) -> Table:
-    table = Table(title=title, title_justify="left", show_header=True, expand=True)
+def _posts(title: str, store: DocumentStore, field: str, without: str | None = None) -> Table:
+    """The posts with the highest values of a field, each text once; none that carries the tag ``without``."""
+    table = Table(title=escape(title), title_justify="left", show_header=True, expand=True)
     table.add_column("score", width=5)
     found: dict[str, Hit] = {}
-    for hit in store.search(Query(sort=field, limit=_SHOWN * 20)):
-        if len(found) < _SHOWN:
+    for hit in store.search(Query(sort=field, limit=_SHOWN * 100)):
+        if len(found) < _SHOWN and without not in hit.document.hashtags and _score(hit, field) != _NONE:
             found.setdefault(hit.document.text, hit)
     moods = any(hit.document.emotion for hit in found.values())
     if moods:
@@ -190,8 +198,12 @@ def _posts(title: str, store: DocumentStore, field: str) -> Table:
 
 
 def _score(hit: Hit, field: str) -> str:
-    sentiment = hit.document.sentiment
-    return f"{sentiment.scores[field.rpartition('.')[2]]:.2f}" if sentiment else "-"
+    document = hit.document
+    about = next((each.score for tag, each in document.classification.items() if field_of(tag) == field), None)
+    if about is not None:
+        return f"{about:.2f}"
+    sentiment = document.sentiment
+    return _NONE if sentiment is None or "." not in field else f"{sentiment.scores[field.rpartition('.')[2]]:.2f}"
 
 
 def _program() -> str:
