@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from cli.models_parts import Part, add_alias, add_json, add_repository, needs, place, progress
+from cli.models_parts import Part, Show, add_alias, add_json, add_repository, needs, place, progress
 from dataflows import models
+from dataflows.topics import label_reader
 from groundswell.errors import SettingsError
+from inference.limits import Lane
 from inference.tasks import EMBEDDING
 from operators.topics.segmentation import Segmenter
+
+T = TypeVar("T")
 
 #: Texts that are given to the model at once.
 _CHUNK = 2_048
@@ -25,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     with needs("train", "fitting the evidence model"):
         from dataflows.evidence_fitting import EvidenceFitting
         from dataflows.evidence_judging import judge, left_out
+        from dataflows.evidence_reading import sampled, told, tried
         from model_export import topic_data
         from model_export.evidence_card import card
         from model_export.evidence_fit import draft, sources
@@ -49,11 +56,24 @@ def run(args: argparse.Namespace) -> int:
 
         segmenter = Segmenter.open(there.open())
         fitting = EvidenceFitting(events, elsewhere, at_large, segmenter, embed, model.embedding_space() or "")
-    judged = judge(left_out(fitting))
-    file, rows = fitting.fitted()
+    found = list(left_out(fitting))
+    judged = judge(found)
     metrics = {"events left out": judged}
+    file, rows = fitting.fitted()
+    reading = ""
+    cross_encoder = models.open_cross_encoder(msgspec.structs.replace(settings, models=given))
+    if cross_encoder is not None and cross_encoder.cross_encoder is not None:
+        name = cross_encoder.cross_encoder.partition("@")[0]
+        with cross_encoder, progress("reading", "topics") as show:
+            read = label_reader(cross_encoder, settings.reclassify.template, Lane.LIVE)
+            trial = tried(*sampled(_counted(found, show), read))
+        metrics[f"events left out, {name} on what is uncertain"] = trial.figures
+        reading = told(name, trial)
+        if trial.kept and trial.reading is not None:
+            file = msgspec.structs.replace(file, readings={name: trial.reading})
+        print(reading, file=sys.stderr)
     data = sources(event_files, elsewhere_files, large_files)
-    made = draft(file, fitting.space, metrics, data, rows, card(file, metrics, data))
+    made = draft(file, fitting.space, metrics, data, rows, card(file, metrics, data, reading))
     ref = publish(there.root, made, args.alias, cache=there.cache)
     if args.json:
         print(json.dumps({"model": ref.name, "version": ref.version, "figures": judged}))
@@ -62,6 +82,12 @@ def run(args: argparse.Namespace) -> int:
         for name, value in judged.items():
             print(f"{name}: {value:.4f}")
     return 0
+
+
+def _counted(found: Sequence[T], show: Show) -> Iterator[T]:
+    for number, each in enumerate(found):
+        show(number, len(found), "")
+        yield each
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

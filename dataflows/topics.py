@@ -76,7 +76,7 @@ def can_reclassify(settings: Settings) -> bool:
 def open_judge(settings: Settings, model: ServedModel | None, lane: Lane = Lane.BACKFILL) -> Judge:
     """What scores documents. Raises ``ModelError`` where the settings name no model for it."""
     given = settings.reclassify
-    read = None if model is None or model.cross_encoder is None else _reader(model, given.template, lane)
+    read = None if model is None or model.cross_encoder is None else label_reader(model, given.template, lane)
     if given.scorer == "nli":
         if read is None or model is None or model.cross_encoder is None:
             raise ModelError("reclassify.scorer = 'nli' needs a cross-encoder: set reclassify.cross_encoder")
@@ -104,7 +104,9 @@ def open_inline(
     )
 
 
-def _reader(model: ServedModel, template: str, lane: Lane) -> Read:
+def label_reader(model: ServedModel, template: str, lane: Lane) -> Read:
+    """How probably texts are about a label, which ``template`` makes a sentence of; ``model`` has a cross-encoder."""
+
     def read(label: str, texts: Sequence[str]) -> Sequence[float | None]:
         DOCUMENTS_JUDGED.labels(lane.name.lower()).inc(len(texts))
         return model.entailed(texts, template.format(label), lane)
