@@ -7,9 +7,14 @@ posts. *Ours* is the whole way: described, refined by the documents, scored by a
 fitted without the event. The peers are, in the same run on the same vectors: the cosine to the
 raw tag, to the tag as words, to the label with its words, to the mean of the sample posts, and to
 that and the label together; the summed weights of the distinctive words, which need no model;
-and ours before it learns from documents. The rows below are of posts as they are, which is
-what the job reads, of the calibration, and of an archive in which the topic is one post in a
-hundred among those of all other events and of posts at large: means over the tags.
+and ours before it learns from documents. A cross-encoder reads an even sample of each tag's posts
+(400; 150 with `--quick`), with the tag as words in its sentence, and with four distinctive words
+more; ours is of the same sample there. Then its vote is added to the evidence of posts that are
+uncertain, fitted on the other events, in all settings: an event's posts with and without hashtags
+and the archive, of which at most 300 posts each are read (60 with `--quick`). The other rows are
+of posts as they are, which is what the job reads, of the calibration, and of an archive in which
+the topic is one post in a hundred among those of all other events and of posts at large: means
+over the tags.
 """
 
 from __future__ import annotations
@@ -29,12 +34,16 @@ from benchmarks.texts import DATA
 from dataflows import models
 from dataflows.evidence_fitting import OWN, EvidenceFitting, Subject
 from dataflows.evidence_judging import Scored, judge, ranked_precision, scored
+from dataflows.evidence_reading import MOST, sampled, tried
+from dataflows.topics import label_reader
 from groundswell.errors import GroundswellError
 from groundswell.settings import Settings
 from inference.evidence_model import EvidenceModel
+from inference.limits import Lane
 from inference.tasks import EMBEDDING
 from model_export import topic_data
 from operators.topics.description import Embed
+from operators.topics.judging import Read
 from operators.topics.score import TopicScorer
 from operators.topics.segmentation import Segmenter
 from operators.words import words
@@ -42,6 +51,10 @@ from operators.words import words
 #: All posts of an event.
 _ALL: Final = 1_000_000
 _CHUNK: Final = 2_048
+#: Posts of a topic that a cross-encoder reads, and uncertain ones in each setting; fewer in a quick run.
+_READ: Final = 400
+_READ_QUICK: Final = 150
+_UNCERTAIN_QUICK: Final = 60
 _AT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 Floats = NDArray[np.float64]
@@ -51,15 +64,15 @@ def main() -> None:
     """Print the rows; none where the data or a model is absent, which standard error says."""
     given = options(__doc__)
     try:
-        rows = measured(OWN if given.quick else _ALL)
+        rows = measured(quick=given.quick)
     except GroundswellError as error:
         print(f"not measured: {error}", file=sys.stderr)
         rows = []
     print_rows(rows, given.json)
 
 
-def measured(own: int) -> list[Row]:
-    """The rows, with ``own`` posts of each event."""
+def measured(*, quick: bool) -> list[Row]:
+    """The rows: of all posts of each event, or of some."""
     settings = Settings()
     events, elsewhere = topic_data.read_t6(DATA)[0], topic_data.read_t26(DATA)[0]
     at_large = topic_data.read_posts_at_large(DATA)[0]
@@ -68,7 +81,9 @@ def measured(own: int) -> list[Row]:
     assert model is not None
     with model:
         embed = _remembering(model.vectors)
-        fitting = EvidenceFitting(events, elsewhere, at_large, segmenter, embed, model.embedding_space() or "", own)
+        fitting = EvidenceFitting(
+            events, elsewhere, at_large, segmenter, embed, model.embedding_space() or "", OWN if quick else _ALL
+        )
         peers: dict[str, list[float]] = {}
         found: list[Scored] = []
         for event in fitting.events:
@@ -86,7 +101,8 @@ def measured(own: int) -> list[Row]:
         for name, values in peers.items()
     ]
     rows += [Row(name.replace("/", ", "), value, None, "") for name, value in figures.items()]
-    return [*rows, Row(f"posts as they are, {_ERROR}, the tag with the largest", worst, None, "")]
+    rows.append(Row(f"posts as they are, {_ERROR}, the tag with the largest", worst, None, ""))
+    return [*rows, *read_rows(found, settings, quick=quick)]
 
 
 _ERROR: Final = "calibration error"
@@ -113,10 +129,46 @@ def peers_of(subject: Subject, model: EvidenceModel, embed: Embed) -> Iterator[t
         yield name, ranked_precision(scores, posts.about)
 
 
-def _with_words(subject: Subject) -> str:
+def read_rows(found: Sequence[Scored], settings: Settings, *, quick: bool) -> Iterator[Row]:
+    """What a cross-encoder says of the posts by itself, and what its vote does to the evidence; none without one."""
+    model = models.open_cross_encoder(settings)
+    if model is None:
+        print("no cross-encoder in the repository: its rows are left out", file=sys.stderr)
+        return
+    with model:
+        read = label_reader(model, settings.reclassify.template, Lane.LIVE)
+        most = _READ_QUICK if quick else _READ
+        alone = [_read_alone(each, read, most) for each in found if each.setting == "plain"]
+        samples, seconds = sampled(found, read, _UNCERTAIN_QUICK if quick else MOST)
+    ours = fmean(each[0] for each in alone)
+    for place, name in ((1, "the tag as words"), (2, "the tag and 4 distinctive words")):
+        peer = fmean(each[place] for each in alone)
+        yield Row(f"mean AP on {most} posts of each tag, against {name}, cross-encoder", ours, peer, "AP")
+    figures = tried(samples, seconds).figures
+    for name in ("average precision", "log loss", "calibration error"):
+        with_vote = figures[f"all/{name}, read"]
+        yield Row(f"all settings, {name}, against the evidence with the vote", figures[f"all/{name}"], with_vote, "")
+    yield Row("posts that the cross-encoder would read for a topic", figures["all/posts that are read"], None, "")
+    yield Row("a post that it reads", figures["all/milliseconds a pair"], None, "ms")
+
+
+def _read_alone(each: Scored, read: Read, most: int) -> tuple[float, float, float]:
+    """The average precision of an even sample of the posts: ours, and a cross-encoder's by two descriptions."""
+    posts, topic = each.subject.settings[each.setting], each.subject.topic
+    places = np.unique(np.linspace(0, len(posts.texts) - 1, most).round().astype(int))
+    texts, about = [posts.texts[place] for place in places.tolist()], each.about[places]
+    said = [
+        np.array([0.5 if answer is None else answer for answer in read(label, texts)])
+        for label in (topic.phrase, _with_words(each.subject, 4))
+    ]
+    ours, phrase, words_too = (ranked_precision(scores, about) for scores in (each.scores[places], *said))
+    return ours, phrase, words_too
+
+
+def _with_words(subject: Subject, most: int = 6) -> str:
     topic = subject.topic
     named = [word for word, _ in topic.words if word not in topic.phrase.split()]
-    return f"{topic.phrase}: {', '.join(named[:6])}"
+    return f"{topic.phrase}: {', '.join(named[:most])}"
 
 
 def _units(vectors: Sequence[bytes | None]) -> Floats:
