@@ -39,7 +39,8 @@ from groundswell.settings import Settings
 from groundswell.topics import Progress, Topic
 from groundswell.waits import Waits
 from operators.topics.by_hand import named, trend_of_documents
-from operators.topics.rescoring import Rescoring, RescoringState
+from operators.topics.rescoring import Rescoring
+from operators.topics.rescoring_state import RescoringState
 
 #: Documents with the tag that its sample is drawn from, the newest; and those beside that it is set apart from.
 TAGGED: Final = 3_000

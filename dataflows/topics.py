@@ -28,9 +28,10 @@ from inference.limits import Lane
 from inference.names import parse
 from operators.topics.description import Embed, Segments, describe, describe_label
 from operators.topics.inline import InlineTopics
+from operators.topics.judge import Judge
 from operators.topics.judging import EvidenceJudge, LabelJudge, Read
 from operators.topics.refinement import NEAR, Documents, refine
-from operators.topics.rescoring import Judge, RescoringOptions
+from operators.topics.rescoring_state import RescoringOptions
 from operators.topics.segmentation import WORD_MODEL, Segmenter
 
 _LOG = logging.getLogger("groundswell.topics")

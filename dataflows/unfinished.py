@@ -11,7 +11,7 @@ import msgspec
 from groundswell.errors import StopJob
 from groundswell.settings import Settings
 from inference.atomic import replace_durably
-from operators.topics.rescoring import RescoringState
+from operators.topics.rescoring_state import RescoringState
 
 _LOG = logging.getLogger("groundswell.topics")
 _FOLDER = "reclassify"

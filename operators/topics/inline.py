@@ -25,7 +25,7 @@ from groundswell.in_flight import InFlight
 from groundswell.metrics import SCORES_INLINE, TOPICS_ACTIVE
 from groundswell.records import Document
 from groundswell.topics import Classification, Topic, TopicsKnown
-from operators.topics.rescoring import Judge, Weigh
+from operators.topics.judge import Judge, Weigh
 
 _LOG = logging.getLogger("groundswell.topics")
 #: A fresh post stands in no store yet.
@@ -55,7 +55,7 @@ class InlineTopics:
     """Follows the topics and scores documents against them. ``reader`` names this process on the board.
 
     A document is given a probability by the rule of a re-reading
-    (:class:`~operators.topics.rescoring.RescoringOptions`): ``least_score``, ``threshold``.
+    (:class:`~operators.topics.rescoring_state.RescoringOptions`): ``least_score``, ``threshold``.
     The board is looked at every ``refresh`` seconds. Without an answer the topics that are known go on.
     """
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from groundswell.candidates import Found
 from groundswell.topics import Topic
 from inference.evidence_model import EvidenceModel
-from operators.topics.rescoring import Weigh
+from operators.topics.judge import Weigh
 from operators.topics.score import TopicScorer
 from operators.topics.verdict import Verdict
 
@@ -35,7 +35,7 @@ class EvidenceJudge:
         self.model: Final = model.name if known is None else f"{model.name}+{reader}"
 
     def against(self, topics: Sequence[Topic]) -> Weigh:
-        """See :class:`operators.topics.rescoring.Judge`."""
+        """See :class:`operators.topics.judge.Judge`."""
         scorer = TopicScorer(topics, self._evidence)
         space = self._evidence.space
 
@@ -49,15 +49,15 @@ class EvidenceJudge:
         return weigh
 
     def undecided(self, topic: Topic, evidence: NDArray[np.float64]) -> NDArray[np.bool_]:  # noqa: ARG002
-        """See :class:`operators.topics.rescoring.Judge`."""
+        """See :class:`operators.topics.judge.Judge`."""
         return self._verdict.undecided(evidence, self._threshold)
 
     def alone(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See :class:`operators.topics.rescoring.Judge`."""
+        """See :class:`operators.topics.judge.Judge`."""
         return self._verdict.alone(evidence)
 
     def verdicts(self, topic: Topic, documents: Sequence[Found], evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        """See :class:`operators.topics.rescoring.Judge`."""
+        """See :class:`operators.topics.judge.Judge`."""
         assert self._read is not None  # noqa: S101 - else nothing is undecided
         answers = self._read(topic.label, [each.text for each in documents])
         there = np.array([answer is not None for answer in answers], dtype=bool)

@@ -23,7 +23,9 @@ from groundswell import metrics
 from groundswell.candidates import ScoreBatch
 from groundswell.topics import Progress, Topic, TopicsKnown
 from groundswell.trends import TrendEvent
-from operators.topics.rescoring import Documents, Judge, Rescoring, RescoringOptions, RescoringState
+from operators.topics.judge import Judge
+from operators.topics.rescoring import Documents, Rescoring
+from operators.topics.rescoring_state import RescoringOptions, RescoringState
 
 _LOG = logging.getLogger("groundswell.topics")
 

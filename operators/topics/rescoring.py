@@ -19,33 +19,18 @@ reading began (``covered``) up to the moment at which all of them knew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from groundswell.candidates import Cursor, Found, NewScore, Page, Selection, Slice, Span
 from groundswell.topics import Classification, Progress, Topic, TopicsKnown
+from operators.topics.judge import Judge
+from operators.topics.rescoring_state import PHASES, RescoringOptions, RescoringState
 from operators.topics.stopping import hopeless
 
-Phase = Literal["first", "nearest", "slices", "whole", "tagged", "scored", "closing", "settled", "over"]
-
-#: What people read.
-PHASES: Final[dict[Phase, str]] = {
-    "first": "the best candidates",
-    "nearest": "the nearest documents",
-    "slices": "the nearest documents, week by week",
-    "whole": "all documents",
-    "tagged": "documents with the tag",
-    "scored": "documents scored before",
-    "closing": "documents that came in meanwhile",
-    "settled": "up to date",
-    "over": "over",
-}
 #: Neighbours that are asked for, one after the other, until the last of them are hopeless.
 NEAREST: Final = (1_000, 4_000, 10_000)
 #: Documents of a stretch of time, when that was not enough.
@@ -66,72 +51,6 @@ class Documents(Protocol):
     def candidates(self, selection: Selection, limit: int = ..., after: Cursor | None = ...) -> Page: ...
 
     def slices(self, selection: Selection, most: int = ...) -> list[Slice]: ...
-
-
-Weigh = Callable[[Sequence[Found]], NDArray[np.float64]]
-
-
-class Judge(Protocol):
-    """Says how probably documents are about a topic; ``model`` names what says so."""
-
-    @property
-    def model(self) -> str: ...
-
-    def against(self, topics: Sequence[Topic]) -> Weigh:
-        """What gives documents calibrated probabilities ``[documents, topics]`` by the evidence of the tags."""
-        ...
-
-    def undecided(self, topic: Topic, evidence: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Where the cross-encoder may still change the verdict."""
-        ...
-
-    def alone(self, evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probabilities where the cross-encoder is not asked."""
-        ...
-
-    def verdicts(self, topic: Topic, documents: Sequence[Found], evidence: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probabilities once the cross-encoder has read these documents."""
-        ...
-
-
-@dataclass(frozen=True)
-class RescoringOptions:
-    """How far a re-reading goes.
-
-    ``threshold`` makes a document a member; below ``least_score`` none is given a
-    probability. ``first`` documents come at once, out of ``first_nearest``. At most
-    ``most_judged`` are read by the cross-encoder, ``judged_at_once`` of them in a step.
-    ``tolerated_loss`` is the share of all members that may be missed when the rest are hopeless.
-    """
-
-    coverage: Literal["candidates", "all"] = "candidates"
-    threshold: float = 0.5
-    least_score: float = 0.05
-    first: int = 100
-    first_nearest: int = 400
-    most_judged: int = 2_000
-    judged_at_once: int = 128
-    tolerated_loss: float = 0.02
-
-
-class RescoringState(msgspec.Struct, array_like=True):
-    """Where a re-reading stands: enough to go on after a crash."""
-
-    topic: Topic
-    began: datetime
-    anew: bool
-    phase: Phase = "first"
-    round: int = 0
-    spans: list[Span] = []
-    cursor: Cursor | None = None
-    covered: datetime | None = None
-    closing_until: datetime | None = None
-    ended: bool = False
-    examined: int = 0
-    scored: int = 0
-    members: int = 0
-    judged: int = 0
-    expected: int | None = None
 
 
 class Step(NamedTuple):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from groundswell.candidates import Cursor, Found, NewScore, Page, Selection, Slice, Span
 from groundswell.topics import Topic
-from operators.topics.rescoring import Weigh
+from operators.topics.judge import Weigh
 
 NOON = datetime(2026, 11, 16, 12, tzinfo=UTC)
 SPACE = "space-1"

@@ -12,7 +12,7 @@ from groundswell.candidates import ScoreBatch
 from groundswell.topics import Progress, Topic, TopicsKnown
 from groundswell.trends import TrendEvent
 from operators.topics.rescore import Rescorer, TagLogic, Turns
-from operators.topics.rescoring import RescoringOptions, RescoringState
+from operators.topics.rescoring_state import RescoringOptions, RescoringState
 from tests.connectors.trends import samples, trend_event
 from tests.operators.topics.archive import NOON, Archive, Judge, document, topic
 

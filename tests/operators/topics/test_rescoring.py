@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from groundswell.candidates import NewScore
 from groundswell.topics import Classification, Topic, TopicsKnown
-from operators.topics.rescoring import Rescoring, RescoringOptions, RescoringState
+from operators.topics.rescoring import Rescoring
+from operators.topics.rescoring_state import RescoringOptions, RescoringState
 from tests.operators.topics.archive import NOON, Archive, Judge, document, topic
 
 NOBODY: Mapping[str, TopicsKnown] = {}
