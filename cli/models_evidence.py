@@ -45,13 +45,15 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("models are turned off: set models.posts to a model with an embedding")
     with model, progress("embedding", "texts") as show:
         known: dict[str, bytes | None] = {}
+        # Those of the events are read with their hashtags and without.
+        most = 2 * len(events) + len(elsewhere) + len(at_large)
 
         def embed(texts: Sequence[str]) -> list[bytes | None]:
             missing = list(dict.fromkeys(text for text in texts if text not in known))
             for start in range(0, len(missing), _CHUNK):
                 part = missing[start : start + _CHUNK]
                 known.update(zip(part, model.vectors(part), strict=True))
-                show(len(known), len(events) + len(elsewhere), "")
+                show(len(known), most, "")
             return [known[text] for text in texts]
 
         segmenter = Segmenter.open(there.open())
