@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflows.evidence_judging import SETTINGS, ranked_precision
-from dataflows.evidence_reading import BANDS, MIDDLE, Sampled, middle, told, tried, weighted_precision
+from dataflows.evidence_fitting import Judged, Subject
+from dataflows.evidence_judging import SETTINGS, Scored, ranked_precision
+from dataflows.evidence_reading import BANDS, MIDDLE, Sampled, middle, sampled, told, tried, weighted_precision
+from groundswell.topics import Topic
 from inference.evidence_model import probabilities
 from operators.topics.verdict import Verdict, logits
 
@@ -30,7 +35,28 @@ def samples(seed: int, useful: float) -> list[Sampled]:
     return found
 
 
-@settings(max_examples=10, deadline=None)
+def test_only_uncertain_posts_without_the_tag_are_read_by_the_label() -> None:
+    scores = np.array([0.001, 0.3, 0.5, 0.6, 0.7, 0.999])
+    untagged = np.array([True, True, True, True, False, True])
+    texts = [f"post {place}" for place in range(len(scores))]
+    posts = Judged(texts, [None] * 6, [()] * 6, ["flood"] * 6, scores > 0.5)
+    topic = Topic("river-1", "river", datetime(2020, 1, 1, tzinfo=UTC), "river", "river: high, water")
+    subject = Subject("flood", "river", topic, topic, {"full": posts})
+    asked: list[tuple[str, list[str]]] = []
+
+    def read(label: str, given: Sequence[str]) -> list[float | None]:
+        asked.append((label, list(given)))
+        return [None if text == "post 2" else 0.9 for text in given]
+
+    [sample], seconds = sampled([Scored(subject, "full", scores, posts.about, untagged)], read)
+    assert asked == [("river: high, water", ["post 1", "post 2", "post 3"])] and seconds >= 0
+    assert sample.evidence.tolist() == [0.3, 0.5, 0.6, 0.001, 0.999]
+    assert sample.asked.tolist() == [True, False, True, False, False]
+    assert sample.read.tolist() == [0.9, 0.5, 0.9, 0.5, 0.5]
+    assert sample.posts().about.tolist() == [False, True]
+
+
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 1_000), st.floats(0.8, 2))
 def test_a_reader_that_knows_more_gets_a_vote(seed: int, useful: float) -> None:
     trial = tried(samples(seed, useful), 0.004)
@@ -40,7 +66,7 @@ def test_a_reader_that_knows_more_gets_a_vote(seed: int, useful: float) -> None:
     assert "`nli` has a vote" in told("nli", trial)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 1_000))
 def test_one_that_says_anything_gets_none(seed: int) -> None:
     trial = tried(samples(seed, 0), 0.004)
