@@ -126,7 +126,8 @@ def tried(samples: Sequence[Sampled], seconds: float) -> Trial:
         for name, value in _judged(each, *votes[each.event]):
             figures.setdefault(f"{SETTINGS[each.setting]}/{name}", []).append(value)
             figures.setdefault(f"all/{name}", []).append(value)
-    means = {name: round(float(np.mean(values)), 5) for name, values in figures.items()}
+    by_setting = sorted(figures, key=lambda name: name.partition("/")[0])
+    means = {name: round(float(np.mean(figures[name])), 5) for name in by_setting}
     means["all/milliseconds a pair"] = round(seconds * 1e3, 3)
     return Trial(means, whole, whole is not None and earns(means))
 
