@@ -61,11 +61,14 @@ class Host:
         if patience is not None:
             patience.succeeded()
 
-    def open_model(self) -> models.ServedModel | None:
-        """The model, loaded, warm and proved; for a large one on a GPU that takes minutes, which is no stall."""
+    def open_model(self, *, pairs_too: bool) -> models.ServedModel | None:
+        """The model, loaded, warm and proved, and the cross-encoder with ``pairs_too``.
+
+        For a large one on a GPU that takes minutes, which is no stall.
+        """
         self.waits.begin("models", f"{self.settings.models.posts} is being loaded")
         try:
-            return models.open_model(self.settings, shared=True, judged=True, pairs_too=bool(self.order.redis_url))
+            return models.open_model(self.settings, shared=True, judged=True, pairs_too=pairs_too)
         finally:
             self.waits.end("models")
 

@@ -12,7 +12,7 @@ from dataflows.models import ServedModel
 from dataflows.order import Order
 from dataflows.posts_job import PostsJob
 from dataflows.reclassify_job import ReclassifyJob
-from dataflows.topics import can_reclassify
+from dataflows.topics import can_reclassify, reads_pairs
 from groundswell import metrics
 from groundswell.health import AllHealthy
 from groundswell.progress import Progress
@@ -59,7 +59,8 @@ class Job:
         if self._server is not None:
             self._server.start()
         self._presence = assembly.open_presence(self._order, self._host.waits, self.status)
-        model = self._model = self._host.open_model()
+        pairs_too = bool(self._order.redis_url) and reads_pairs(self._order.settings)
+        model = self._model = self._host.open_model(pairs_too=pairs_too)
         del self._ready_when["job"]
         first, *others = self._flows
         beside = [_Beside(flow, model, self._host.stop) for flow in others]

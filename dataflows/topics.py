@@ -64,14 +64,26 @@ def open_evidence(settings: Settings) -> EvidenceModel:
 
 def can_reclassify(settings: Settings) -> bool:
     """Whether the repository holds what documents are re-read with; says so where it does not."""
-    there = model_repository(settings).models()
-    missing = [name for name in (parse(settings.reclassify.evidence)[0], WORD_MODEL) if name not in there]
+    missing = _missing(settings)
     if missing:
         _LOG.warning(
             "documents are not scored by what trends: the repository holds no model %s (groundswell models list)",
             " and no model ".join(missing),
         )
     return not missing
+
+
+def _missing(settings: Settings) -> list[str]:
+    there = model_repository(settings).models()
+    return [name for name in (parse(settings.reclassify.evidence)[0], WORD_MODEL) if name not in there]
+
+
+def reads_pairs(settings: Settings) -> bool:
+    """Whether a cross-encoder has a say in what documents are scored, so that it must be loaded."""
+    given = settings.reclassify
+    if not given.cross_encoder or _missing(settings):
+        return False
+    return given.scorer == "nli" or parse(given.cross_encoder)[0] in open_evidence(settings).readings
 
 
 def open_judge(settings: Settings, model: ServedModel | None, lane: Lane = Lane.BACKFILL) -> Judge:
