@@ -57,7 +57,7 @@ def test_only_uncertain_posts_without_the_tag_are_read_by_the_label() -> None:
 
 
 @settings(max_examples=5, deadline=None)
-@given(st.integers(0, 1_000), st.floats(0.8, 2))
+@given(st.integers(0, 1_000), st.floats(1.5, 3))
 def test_a_reader_that_knows_more_gets_a_vote(seed: int, useful: float) -> None:
     trial = tried(samples(seed, useful), 0.004)
     assert trial.kept and trial.reading is not None
