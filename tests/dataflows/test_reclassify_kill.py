@@ -139,6 +139,7 @@ def test_killed_at_random_moments_it_gives_the_scores_of_an_undisturbed_run(
         with Run(killed.settings, "--flow", "reclassify", "--until-end") as run:
             while kills < KILLS and run.running:
                 _await_job(run)
+                # A moment by the clock and by nothing that the job says: its start is hit as well as its work.
                 time.sleep(pick.uniform(0, 6))
                 if run.running and run.job_processes():
                     run.kill_job_process()
