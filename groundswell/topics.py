@@ -66,7 +66,7 @@ class Topic(msgspec.Struct, frozen=True):
     words and hashtags with the natural logarithm of how many times as frequent they are here.
     Vectors are hexadecimal, one signed byte a dimension, all in the
     embedding space ``space``: ``label_vector`` is that of the label, ``centre`` the mean
-    direction of the sample posts, ``samples`` those of the single ones. ``posts`` are the
+    direction of the sample posts. ``posts`` are the
     sample posts that it rests on, ``learnt`` how many documents without the tag have taken their
     place since, ``set_apart`` how many documents near it, but not about it, its centre was set apart
     from, and ``shift`` by how much the log-odds of all scores move because the topic is more
@@ -85,7 +85,6 @@ class Topic(msgspec.Struct, frozen=True):
     space: str | None = None
     label_vector: str | None = None
     centre: str | None = None
-    samples: tuple[str, ...] = ()
     posts: int = 0
     learnt: int = 0
     set_apart: int = 0

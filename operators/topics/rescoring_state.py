@@ -17,7 +17,7 @@ Phase = Literal["first", "nearest", "slices", "whole", "tagged", "scored", "clos
 PHASES: Final[dict[Phase, str]] = {
     "first": "the best candidates",
     "nearest": "the nearest documents",
-    "slices": "the nearest documents, week by week",
+    "slices": "the nearest documents of each stretch of time",
     "whole": "all documents",
     "tagged": "documents with the tag",
     "scored": "documents scored before",
